@@ -1,0 +1,91 @@
+"""What the loader costs over a bare loop, and what an epoch's boundary, a first batch and the plan cost.
+
+Each figure stands beside its reference, run in turns in the same process; ratios count, times are this machine's.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+import tracemalloc
+
+import numpy as np
+import pandas as pd
+
+import rowlock as rl
+from rowlock.permutation import permute
+
+NUM_ROWS, NUM_COLUMNS, BATCH = 100_000, 1000, 256
+NUM_TURNS = 7
+
+
+def seconds(function, *arguments):
+    started = time.perf_counter()
+    function(*arguments)
+    return time.perf_counter() - started
+
+
+def overhead_of_the_loader():
+    matrix = np.random.default_rng(0).normal(size=(NUM_ROWS, NUM_COLUMNS)).astype(np.float32)
+    data = rl.Dataset(pd.DataFrame({"y": np.zeros(NUM_ROWS)}), {"f": rl.Features(matrix)}, target=rl.Column("y"))
+    loader = data.batches(BATCH, engine=rl.Engine(num_threads=1, prefetch=0))
+    rows = [loader.plan.rows(step) for step in range(len(loader))]
+
+    def bare():
+        for chosen in rows:
+            np.take(matrix, chosen, axis=0)
+
+    def oracle():
+        for step in range(len(loader)):
+            loader.batch(step)
+
+    def loaded():
+        for _ in loader:
+            pass
+
+    times = {function.__name__: [] for function in (bare, oracle, loaded)}
+    for _ in range(NUM_TURNS):
+        for function in (bare, oracle, loaded):
+            times[function.__name__].append(seconds(function))
+    median = {name: statistics.median(found) / len(loader) * 1e6 for name, found in times.items()}
+    print(f"features only, B={BATCH}, F={NUM_COLUMNS}, one thread, no prefetch; µs a batch, median of {NUM_TURNS}")
+    for name, found in median.items():
+        print(f"  {name:<8}{found:8.0f}   {found - median['bare']:+7.0f} over the bare gather")
+
+
+def gap_between_epochs():
+    frame = pd.DataFrame({"y": np.zeros(20_000)})
+    matrix = np.zeros((20_000, NUM_COLUMNS), np.float32)
+    loader = rl.Dataset(frame, {"f": rl.Features(matrix)}, target=rl.Column("y")).batches(BATCH)
+    within, between = [], []
+    last = None
+    for _ in range(20):
+        for index, _batch in enumerate(loader):
+            now = time.perf_counter()
+            if last is not None:
+                (between if index == 0 else within).append(now - last)
+            last = time.perf_counter()
+    print(
+        f"gap between epochs: {statistics.median(between) * 1e6:.0f} µs,"
+        f" within: {statistics.median(within) * 1e6:.0f} µs"
+        f" ({statistics.median(between) / statistics.median(within):.2f} median batch times)"
+    )
+
+
+def plan_of_a_thousand_million_rows():
+    permute(np.arange(4), 4, 0, 0)
+    tracemalloc.start()
+    first = seconds(rl.Plan(10**9, BATCH, seed=1).rows, 0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    positions = np.arange(1 << 20)
+    for num_rows in (10**9, 2**30 + 1):
+        each = statistics.median(seconds(permute, positions, num_rows, 1, 2) for _ in range(NUM_TURNS)) / len(positions)
+        print(f"plan of {num_rows:,} rows: {each * 1e9:.0f} ns a row")
+    print(f"  first batch after {first * 1e6:.0f} µs, {peak / 1024:.0f} KiB")
+
+
+if __name__ == "__main__":
+    overhead_of_the_loader()
+    gap_between_epochs()
+    plan_of_a_thousand_million_rows()

@@ -1,0 +1,31 @@
+"""Rowlock: train merged models on data larger than memory, straight from a DataFrame."""
+
+from rowlock import errors
+from rowlock.batch import Batch
+from rowlock.dataset import Dataset
+from rowlock.engine import Engine
+from rowlock.errors import RowlockError
+from rowlock.inputs import Column, Columns, Features, Images, Input, Labels, Reader
+from rowlock.loader import Loader
+from rowlock.plan import Plan
+from rowlock.store import FeatureStore
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Batch",
+    "Column",
+    "Columns",
+    "Dataset",
+    "Engine",
+    "FeatureStore",
+    "Features",
+    "Images",
+    "Input",
+    "Labels",
+    "Loader",
+    "Plan",
+    "Reader",
+    "RowlockError",
+    "errors",
+]

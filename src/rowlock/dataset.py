@@ -1,0 +1,381 @@
+"""`Dataset`: named inputs, a target and keys that share one row axis."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import narwhals as nw
+import numpy as np
+
+from rowlock.bad_rows import BadRow, BadRows, OnError, check_policy
+from rowlock.errors import AlignmentError, ConfigError
+from rowlock.gathering import Gathering, Slot
+from rowlock.inputs import Column, Input, Labels
+from rowlock.inputs.base import Draw, check_rows
+from rowlock.plan import Last, Plan
+from rowlock.split import split_rows
+from rowlock.table import Table
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
+
+    from rowlock.arrays import AnyArray, ArraySpec, Int64Array
+    from rowlock.batch import Batch
+    from rowlock.engine import Engine
+    from rowlock.keys import Keys
+    from rowlock.loader import Loader
+
+__all__ = ["Dataset"]
+
+
+class _Opened(NamedTuple):
+    """What a dataset and all its parts share."""
+
+    table: Table
+    keys: Keys
+    slots: tuple[Slot, ...]
+
+
+class Dataset:
+    """Rows of a table with all that belongs to them: pictures, features, columns, target.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame, polars.DataFrame, pyarrow.Table, ...
+        The table, given once; everything else names its columns. Later changes to it have no effect here.
+    inputs : dict of str to Input
+        What a model gets, under the names of its inputs: `Images`, `Features`, `Columns`, ...
+    target : Input or dict of str to Input, optional
+        What it shall predict: `Labels`, `Column`, or a dict of them; None to predict with.
+    key : str, optional
+        Column that identifies the rows; needed to join stores that were written with keys. Integers or
+        text; a key may stand in several rows.
+    sample_weight : str, optional
+        Column of numbers: the weight of each row in the loss.
+    missing : {"raise", "drop"}
+        What becomes of rows whose key a store does not have; what was left out is in `dropped`.
+
+    Raises
+    ------
+    ConfigError
+        A wrong column, keys that do not join, a target with missing values, ...; the message names the
+        column, the first values, and what to do.
+    """
+
+    def __init__(
+        self,
+        frame: Any,
+        inputs: Mapping[str, Input],
+        target: Input | Mapping[str, Input] | None = None,
+        *,
+        key: str | None = None,
+        sample_weight: str | None = None,
+        missing: str = "raise",
+    ) -> None:
+        if missing not in ("raise", "drop"):
+            raise ConfigError(f"missing must be 'raise' or 'drop', not {missing!r}")
+        named = [*_inputs(inputs), *_targets(target)]
+        if sample_weight is not None:
+            named.append(("sample_weight", "", Column(sample_weight)))
+        table = Table(frame, key=key, missing=missing)
+        keys = table.row_keys()
+        slots = tuple(Slot(role, name, what.open(table, name or role)) for role, name, what in named)
+        self._opened = _Opened(table, keys, slots)
+        self._rows: Int64Array | None = None
+        self._labels = {name: what for role, name, what in named if role == "target" and isinstance(what, Labels)}
+        self._leave_out_missing()
+
+    def __len__(self) -> int:
+        return self._opened.table.num_rows if self._rows is None else len(self._rows)
+
+    def __repr__(self) -> str:
+        parts = [
+            f"{slot.name or slot.role} {slot.reader.spec.dtype}{list(slot.reader.spec.shape)}" for slot in self._slots
+        ]
+        return f"Dataset({len(self):,} rows: {', '.join(parts)})"
+
+    @property
+    def _slots(self) -> tuple[Slot, ...]:
+        return self._opened.slots
+
+    @property
+    def input_specs(self) -> dict[str, ArraySpec]:
+        """Shape and dtype of one row of each input."""
+        return {slot.name: slot.reader.spec for slot in self._slots if slot.role == "input"}
+
+    @property
+    def target_specs(self) -> dict[str, ArraySpec]:
+        """Shape and dtype of one row of each target; a single target has the name ``""``."""
+        return {slot.name: slot.reader.spec for slot in self._slots if slot.role == "target"}
+
+    @property
+    def classes(self) -> Any:
+        """What the numbers of the target mean: a tuple for `Labels`, a dict of them for several targets."""
+        classes = {name: labels.classes for name, labels in self._labels.items()}
+        return classes.get("", classes or None)
+
+    @property
+    def keys(self) -> AnyArray:
+        """Identity of each row, int64 or object (str), shape (len,)."""
+        return self._opened.keys.values(self._table_rows(np.arange(len(self))))
+
+    @property
+    def dropped(self) -> dict[str, AnyArray]:
+        """Keys of the rows left out by ``missing="drop"``, under the name of the input that lacks them."""
+        missing = {slot.name or slot.role: slot.reader.missing_rows for slot in self._slots}
+        return {name: self._opened.keys.values(rows) for name, rows in missing.items() if rows is not None}
+
+    @property
+    def frame(self) -> Any:
+        """The dataset's rows of the table, in its order, as a frame of the kind that was given."""
+        return self._opened.table.take(self._table_rows(np.arange(len(self))))
+
+    def select(self, rows: Any) -> Dataset:
+        """Return the dataset of the given rows, in the given order; repeats are allowed.
+
+        Parameters
+        ----------
+        rows : integers, shape (n,)
+            0 <= row < len(self).
+        """
+        chosen = np.asarray(rows)
+        if chosen.ndim != 1 or chosen.dtype.kind not in "iu" or len(chosen) == 0:
+            raise ConfigError(f"rows are selected by one or more integers, not by {_described(chosen)}")
+        chosen = chosen.astype(np.int64)
+        check_rows(chosen, len(self))
+        return self._of(self._table_rows(chosen))
+
+    def where(self, mask: Any) -> Dataset:
+        """Return the dataset of the rows where `mask` is true.
+
+        Parameters
+        ----------
+        mask : booleans, shape (len(self),)
+            An array, or a Series such as ``df["age"] > 3``, in the order of this dataset's rows. A pandas
+            Series must carry this dataset's index: one made from another frame, or sorted, is refused.
+        """
+        chosen = np.asarray(mask)
+        if chosen.dtype != np.bool_ or chosen.shape != (len(self),):
+            raise ConfigError(f"a mask is {len(self)} booleans, one a row of this dataset, not {_described(chosen)}")
+        self._refuse_other_index(mask)
+        if not chosen.any():
+            raise ConfigError(f"the mask leaves none of the {len(self)} rows")
+        return self._of(self._table_rows(np.flatnonzero(chosen)))
+
+    def without(self, bad_rows: Iterable[BadRow]) -> Dataset:
+        """Return the dataset without the given bad rows, such as ``loader.bad_rows``."""
+        bad = np.array([entry.row for entry in bad_rows], np.int64)
+        table_rows = self._table_rows(np.arange(len(self)))
+        kept = table_rows[~np.isin(table_rows, bad)]
+        if len(kept) == 0:
+            raise ConfigError(f"nothing is left of the {len(self)} rows without these {len(bad)} bad ones")
+        return self._of(kept)
+
+    def split(
+        self, *fractions: float, stratify: str | None = None, group: str | None = None, seed: int = 0
+    ) -> tuple[Dataset, ...]:
+        """Share the rows out by chance, in exact proportion.
+
+        Parameters
+        ----------
+        *fractions : float
+            Share of each part; positive, adding up to 1.
+        stratify : str, optional
+            Column of classes: each has its share in every part, within one row.
+        group : str, optional
+            Column whose equal values stay together: a patient, a house, a day.
+        seed : int
+            The same seed gives the same parts.
+
+        Returns
+        -------
+        parts : tuple of Dataset
+            Disjoint, and complete together; each in the order of this dataset.
+        """
+        strata = None if stratify is None else self._codes(stratify)
+        groups = None if group is None else self._codes(group)
+        parts = split_rows(len(self), fractions, seed=seed, strata=strata, groups=groups)
+        return tuple(self._of(self._table_rows(rows)) for rows in parts)
+
+    def batches(
+        self,
+        batch_size: int,
+        *,
+        shuffle: bool = True,
+        seed: int = 0,
+        last: Last = "keep",
+        augment: bool | None = None,
+        on_error: OnError = "raise",
+        max_bad: float = 0.01,
+        bad_rows_file: str | os.PathLike[str] | None = None,
+        shard: tuple[int, int] | None = None,
+        engine: Engine | None = None,
+    ) -> Loader:
+        """Return a loader of these rows.
+
+        Parameters
+        ----------
+        batch_size : int
+            Rows a batch; on each rank, where there are several.
+        shuffle : bool
+            An exact new permutation each epoch; False: the dataset's own order.
+        seed : int
+            The one integer that fixes the order of all epochs.
+        last : {"keep", "drop", "pad"}
+            What becomes of the rows that do not fill the last batch; see `Plan`.
+        augment : bool, optional
+            Whether pictures are augmented; by default as `shuffle`.
+        on_error : {"raise", "mask", "skip"}
+            What becomes of a row that cannot be read. ``"mask"``: it stays, as zeros of weight 0, so that shapes
+            and steps never change. ``"skip"``: it leaves its batch, in all inputs at once. Either way it is
+            listed in `Loader.bad_rows`. A disk or network that fails is never a bad row, but an error.
+        max_bad : float
+            Most bad rows, as a share of the rows delivered so far (of the first thousand until then).
+        bad_rows_file : path, optional
+            A JSON-lines file that gets every bad row as it is met.
+        shard : (rank, world_size), optional
+            This process, of how many.
+        engine : Engine, optional
+            How fast: threads, prefetch and memory; by default one that all loaders share.
+        """
+        from rowlock.loader import Loader  # noqa: PLC0415 - the loader is above the dataset; here it is only convenient
+
+        rank, world_size = (0, 1) if shard is None else shard
+        check_policy(on_error, max_bad, world_size)
+        plan = Plan(
+            num_rows=len(self),
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=seed,
+            augment=shuffle if augment is None else augment,
+            last=last,
+            rank=rank,
+            world_size=world_size,
+        )
+        bad_rows = BadRows(max_bad, len(self), bad_rows_file)
+        return Loader(self, plan, on_error=on_error, bad_rows=bad_rows, engine=engine)
+
+    @cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """What tells these data from others: a short text for the rows and their keys, and one an input."""
+        rows = hashlib.blake2b(self._opened.keys.hash().data, digest_size=8)
+        rows.update(b"" if self._rows is None else self._rows.data)
+        named = {f"{slot.role}:{slot.name}": slot.reader.fingerprint for slot in self._slots}
+        return {"rows": f"{len(self)}:{rows.hexdigest()}", **named}
+
+    def changes_since(self, fingerprints: Mapping[str, str]) -> list[str]:
+        """Return in words what is not as it was when `fingerprints` were taken; appended store rows do not count."""
+        readers = {f"{slot.role}:{slot.name}": slot.reader for slot in self._slots}
+        changes = []
+        for name in dict.fromkeys([*fingerprints, *self.fingerprints]):
+            was, now = fingerprints.get(name, "nothing"), self.fingerprints.get(name, "nothing")
+            if was != now and not (name in readers and readers[name].extends(was)):
+                changes.append(f"{name} was {was}, is {now}")
+        return changes
+
+    def gather(self, rows: Int64Array, draw: Draw | None = None) -> Batch:
+        """Read the given rows of this dataset into a batch, in the calling thread: the slow, obvious way.
+
+        Parameters
+        ----------
+        rows : int64, shape (n,)
+        draw : (seed, epoch), optional
+            For augmentation.
+        """
+        gathering = self.gathering(rows, draw)
+        for piece in gathering.pieces():
+            gathering.run(piece)
+        return gathering.batch(step=0, epoch=0 if draw is None else draw[1])
+
+    def gathering(self, rows: Int64Array, draw: Draw | None = None, on_error: OnError = "raise") -> Gathering:
+        """Return the given rows as a batch in the making."""
+        check_rows(rows, len(self))
+        return Gathering(self._slots, self._opened.keys, rows, self._table_rows(rows), draw, on_error)
+
+    def will_need(self, rows: Int64Array) -> None:
+        """Tell all readers that these rows will be gathered soon."""
+        table_rows = self._table_rows(rows)
+        for slot in self._slots:
+            slot.reader.will_need(table_rows)
+
+    def close(self) -> None:
+        """Release the stores that this dataset opened, for all parts of it."""
+        for slot in self._slots:
+            slot.reader.close()
+
+    def _table_rows(self, rows: Int64Array) -> Int64Array:
+        return rows if self._rows is None else self._rows[rows]
+
+    def _of(self, table_rows: Int64Array) -> Dataset:
+        part = object.__new__(Dataset)
+        part._opened = self._opened
+        part._labels = self._labels
+        part._rows = table_rows
+        return part
+
+    def _leave_out_missing(self) -> None:
+        missing = [slot.reader.missing_rows for slot in self._slots if slot.reader.missing_rows is not None]
+        if missing:
+            kept = np.ones(self._opened.table.num_rows, np.bool_)
+            kept[np.concatenate(missing)] = False
+            self._rows = np.flatnonzero(kept)
+            if len(self._rows) == 0:
+                raise AlignmentError("no row is left: none of the frame's keys is in all of the stores")
+
+    def _codes(self, column: str) -> Int64Array:
+        series = self._opened.table.column(column)
+        if series.null_count():
+            raise ConfigError(
+                f"column {column!r} has {series.null_count()} missing value(s), so it cannot guide a split"
+            )
+        present = sorted(series.unique().to_list())
+        codes = series.replace_strict(present, list(range(len(present))), return_dtype=nw.Int64)
+        values: Int64Array = codes.to_numpy()
+        _, dense = np.unique(values[self._table_rows(np.arange(len(self)))], return_inverse=True)
+        return dense
+
+    def _refuse_other_index(self, mask: Any) -> None:
+        index = getattr(mask, "index", None)
+        own = self._opened.table.index_values()
+        if own is None or index is None or callable(index):
+            return
+        if not np.array_equal(own[self._table_rows(np.arange(len(self)))], np.asarray(index)):
+            raise AlignmentError(
+                "the mask's index is not this dataset's: it was made from another frame, or in another order."
+                " Make it from the dataset's own rows: part.frame['column'] > 3."
+            )
+
+
+def _inputs(inputs: Mapping[str, Input]) -> list[tuple[str, str, Input]]:
+    if not isinstance(inputs, Mapping) or not inputs:
+        raise ConfigError("inputs is a dict of names and inputs, such as {'image': rl.Images('path', size=(150, 150))}")
+    for name, what in inputs.items():
+        if not isinstance(name, str) or not name:
+            raise ConfigError(f"an input is named by text, not by {name!r}")
+        _check_input(what, f"input {name!r}")
+    return [("input", name, what) for name, what in inputs.items()]
+
+
+def _targets(target: Input | Mapping[str, Input] | None) -> list[tuple[str, str, Input]]:
+    if target is None:
+        return []
+    targets: dict[str, Any] = dict(target) if isinstance(target, Mapping) else {"": target}
+    for name, what in targets.items():
+        _check_input(what, f"target {name!r}" if name else "the target")
+    return [("target", name, what) for name, what in targets.items()]
+
+
+def _check_input(what: object, name: str) -> None:
+    if not isinstance(what, Input):
+        example = (
+            f"rl.Labels({what!r}) or rl.Column({what!r})" if isinstance(what, str) else "rl.Images, rl.Features, ..."
+        )
+        raise ConfigError(f"{name} must say how it is read, not be {what!r}: write {example}")
+
+
+def _described(values: AnyArray) -> str:
+    return f"{values.dtype} of shape {values.shape}"

@@ -1,0 +1,210 @@
+"""Inputs and targets that are in the table anyway: numbers and labels."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import narwhals as nw
+import numpy as np
+
+from rowlock.arrays import ArraySpec
+from rowlock.errors import ConfigError
+from rowlock.inputs.base import Draw, Input, Reader, check_rows
+from rowlock.table import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import DTypeLike
+
+    from rowlock.arrays import AnyArray, BoolArray, Int64Array
+    from rowlock.table import Table
+
+__all__ = ["ArrayReader", "Column", "Columns", "Labels"]
+
+
+class ArrayReader(Reader):
+    """Rows of an array in memory.
+
+    Parameters
+    ----------
+    values : array, shape (num_rows, ...)
+        One row a row of the table.
+    """
+
+    def __init__(self, values: AnyArray) -> None:
+        self._values = values
+        self.spec = ArraySpec(values.shape[1:], values.dtype)
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the values."""
+        return hashlib.blake2b(np.ascontiguousarray(self._values).data, digest_size=8).hexdigest()
+
+    def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:  # noqa: ARG002, D102 - as in Reader
+        check_rows(rows, len(self._values))
+        np.take(self._values, rows, axis=0, out=out, mode="clip")
+
+
+class Column(Input):
+    """One column of numbers, shape ``()`` a row.
+
+    Parameters
+    ----------
+    column : str
+        Name of the column; numbers or booleans, none of them missing.
+    dtype : dtype
+        What the batches hold.
+
+    Raises
+    ------
+    ConfigError
+        When the dataset is made: no such column, not numbers, missing values, values that do not fit.
+    """
+
+    def __init__(self, column: str, *, dtype: DTypeLike = "float32") -> None:
+        self.column = column
+        self.dtype = np.dtype(dtype)
+
+    def __repr__(self) -> str:
+        return f"Column({self.column!r})"
+
+    def open(self, table: Table, name: str) -> ArrayReader:  # noqa: D102 - as in Input
+        return ArrayReader(_numbers(table, self.column, name, self.dtype))
+
+
+class Columns(Input):
+    """Several columns of numbers side by side, shape ``(number of columns,)`` a row.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Names of the columns, in the order wanted; numbers or booleans, none of them missing.
+    dtype : dtype
+        What the batches hold.
+
+    Raises
+    ------
+    ConfigError
+        As `Column`; and when no column or one of them twice is named.
+    """
+
+    def __init__(self, columns: Sequence[str], *, dtype: DTypeLike = "float32") -> None:
+        if isinstance(columns, str):
+            raise ConfigError(f"Columns takes a list of columns: write rl.Columns([{columns!r}])")
+        self.columns = list(columns)
+        if not self.columns or len(set(self.columns)) < len(self.columns):
+            raise ConfigError(f"Columns needs one or more different columns, not {self.columns!r}")
+        self.dtype = np.dtype(dtype)
+
+    def __repr__(self) -> str:
+        return f"Columns({self.columns!r})"
+
+    def open(self, table: Table, name: str) -> ArrayReader:  # noqa: D102 - as in Input
+        values = np.empty((table.num_rows, len(self.columns)), self.dtype)
+        for place, column in enumerate(self.columns):
+            values[:, place] = _numbers(table, column, name, self.dtype)
+        return ArrayReader(values)
+
+
+class Labels(Input):
+    """A column of class names or class numbers, delivered as int32 from 0 to ``len(classes) - 1``.
+
+    Parameters
+    ----------
+    column : str
+        Name of the column: text, integers or booleans, none of them missing.
+    classes : sequence, optional
+        The classes in the order of their numbers. By default the different values of the first frame that
+        this object is used with, sorted; so the same object numbers a second frame alike.
+
+    Attributes
+    ----------
+    classes : tuple or None
+        What number i means; None until a dataset was made with it.
+
+    Raises
+    ------
+    ConfigError
+        When the dataset is made: missing values, or values that are not among the classes.
+    """
+
+    def __init__(self, column: str, *, classes: Sequence[Any] | None = None) -> None:
+        self.column = column
+        self.classes: tuple[Any, ...] | None = None if classes is None else tuple(classes)
+        if self.classes is not None and len(set(self.classes)) < len(self.classes):
+            raise ConfigError(f"a class is named twice in {list(self.classes)!r}")
+
+    def __repr__(self) -> str:
+        return f"Labels({self.column!r}, classes={self.classes!r})"
+
+    def open(self, table: Table, name: str) -> ArrayReader:  # noqa: D102 - as in Input
+        series = table.column(self.column)
+        if not (series.dtype.is_integer() or _is_text(series) or series.dtype == nw.Boolean):
+            raise ConfigError(
+                f"{name!r}: labels must be text, integers or booleans; column {self.column!r} is {series.dtype}."
+                " For a quantity to predict use rl.Column."
+            )
+        _refuse_missing(series.is_null().to_numpy(), self.column, name)
+        if series.dtype in (nw.Categorical, nw.Enum):
+            series = series.cast(nw.String)
+        present = series.unique().to_list()
+        if self.classes is None:
+            self.classes = tuple(sorted(present))
+        return ArrayReader(self._numbered(series, present, name))
+
+    def _numbered(self, series: nw.Series[Any], present: list[Any], name: str) -> AnyArray:
+        numbers = {label: number for number, label in enumerate(self.classes or ())}
+        unknown = [value for value in present if value not in numbers]
+        if unknown:
+            hint = nearest(str(unknown[0]), map(str, numbers))
+            raise ConfigError(
+                f"{name!r}: column {self.column!r} holds {unknown[0]!r} ({len(unknown)} such value(s)), which is"
+                f" not among its classes {list(numbers)!r}.{hint}"
+            )
+        codes = [numbers[value] for value in present]
+        return series.replace_strict(present, codes, return_dtype=nw.Int32).to_numpy()
+
+
+def _is_text(series: nw.Series[Any]) -> bool:
+    if series.dtype in (nw.String, nw.Categorical, nw.Enum):
+        return True
+    return series.dtype == nw.Object and all(isinstance(value, str) for value in series if value is not None)
+
+
+def _numbers(table: Table, column: str, name: str, dtype: np.dtype[Any]) -> AnyArray:
+    series = table.column(column)
+    if not (series.dtype.is_numeric() or series.dtype == nw.Boolean):
+        raise ConfigError(
+            f"{name!r}: column {column!r} must hold numbers, not {series.dtype} (first value"
+            f" {series[0]!r}). For classes use rl.Labels({column!r}), for paths of pictures rl.Images."
+        )
+    missing = series.is_null().to_numpy()
+    if series.dtype.is_float():
+        missing = missing | series.is_nan().fill_null(value=True).to_numpy()
+    _refuse_missing(missing, column, name)
+    return _cast(series.to_numpy(), dtype, column, name)
+
+
+def _cast(values: AnyArray, dtype: np.dtype[Any], column: str, name: str) -> AnyArray:
+    """Cast, and refuse what would wrap, be cut or become infinite."""
+    with np.errstate(all="ignore"):
+        cast = values.astype(dtype)
+    wrong = ~np.isfinite(cast) & np.isfinite(values) if dtype.kind == "f" else cast != values
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise ConfigError(
+            f"{name!r}: column {column!r} holds {values[row]!r} in row {row}, which {dtype} cannot hold"
+            f" ({int(wrong.sum())} such value(s)). Choose another dtype=."
+        )
+    return cast
+
+
+def _refuse_missing(missing: BoolArray, column: str, name: str) -> None:
+    if missing.any():
+        rows = np.flatnonzero(missing)
+        raise ConfigError(
+            f"{name!r}: column {column!r} has {len(rows)} missing value(s), the first in row(s)"
+            f" {', '.join(map(str, rows[:5]))}. Fill them in, or leave these rows out of the frame."
+        )

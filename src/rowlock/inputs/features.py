@@ -1,0 +1,226 @@
+"""`Features`: rows of a matrix that lies in a store, or in memory, joined to the table by key."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rowlock.arrays import ArraySpec
+from rowlock.errors import (
+    AlignmentError,
+    ConfigError,
+    MissingKeysError,
+    RowError,
+    StoreCorruptError,
+)
+from rowlock.inputs.base import Draw, Input, Reader, check_rows
+from rowlock.inputs.matrices import Matrix, open_matrix
+from rowlock.table import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import DTypeLike
+
+    from rowlock.arrays import AnyArray, Int64Array
+    from rowlock.store import FeatureStore
+    from rowlock.table import Table
+
+__all__ = ["Features"]
+
+
+class Features(Input):
+    """Rows of a feature matrix, far larger than memory if need be.
+
+    Parameters
+    ----------
+    source : str, Path, FeatureStore, numpy.ndarray or SciPy sparse matrix
+        The address of a store, a store, or a two-dimensional matrix.
+    key : str, optional
+        Column of the table whose values are the keys of the store; by default the dataset's key. Naming it
+        says that the two are the same thing, whatever the store calls its keys. Many rows of the table may
+        share one row of the store.
+    columns : sequence of str or int, optional
+        The columns of the matrix wanted, in this order; by default all.
+    shape : tuple of int, optional
+        Shape of one row, such as ``(T, k)`` for a recurrent branch; its product is the number of columns.
+    dtype : dtype
+        What the batches hold, a floating-point or integer type.
+    missing : {"raise", "drop"}, optional
+        What becomes of table rows whose key the store does not have; by default what the dataset says.
+
+    Notes
+    -----
+    A store with keys is joined by key, never by row number. A source without keys is joined by the frame's
+    integer index as row number (``features[df.index]``); a frame of a library without an index (polars,
+    Arrow) must then have as many rows as the source.
+
+    Raises
+    ------
+    ConfigError
+        When the dataset is made: keys that are not there or of another type, row numbers out of range,
+        columns or shapes that do not fit.
+    """
+
+    def __init__(
+        self,
+        source: str | Path | FeatureStore | AnyArray | Any,
+        *,
+        key: str | None = None,
+        columns: Sequence[str | int] | None = None,
+        shape: tuple[int, ...] | None = None,
+        dtype: DTypeLike = "float32",
+        missing: str | None = None,
+    ) -> None:
+        self.source = os.fspath(source) if isinstance(source, os.PathLike) else source
+        self.key = key
+        self.columns = None if columns is None else list(columns)
+        self.shape = None if shape is None else tuple(shape)
+        self.dtype = np.dtype(dtype)
+        if self.dtype.kind not in "fiu":
+            raise ConfigError(f"features are numbers: dtype={dtype!r} is not a floating-point or integer type")
+        if missing not in (None, "raise", "drop"):
+            raise ConfigError(f"missing must be 'raise' or 'drop', not {missing!r}")
+        self.missing = missing
+
+    def __repr__(self) -> str:
+        return f"Features({self.source if isinstance(self.source, str) else type(self.source).__name__!r})"
+
+    def open(self, table: Table, name: str) -> Reader:  # noqa: D102 - as in Input
+        matrix = open_matrix(self.source, name)
+        choice = _columns(self.columns, matrix, name)
+        num_columns = matrix.num_columns if choice is None else len(choice)
+        shape = self.shape or (num_columns,)
+        if math.prod(shape) != num_columns or min(shape) < 1:
+            raise ConfigError(f"{name!r}: shape={shape} does not hold the {num_columns} columns of {matrix.address}")
+        places = _by_key(self, matrix, table, name) if matrix.keyed else _by_number(self, matrix, table, name)
+        return FeatureReader(matrix, places, choice, ArraySpec(shape, self.dtype))
+
+
+class FeatureReader(Reader):
+    """Rows of the table, found in a matrix.
+
+    Parameters
+    ----------
+    matrix : Matrix
+    places : int64, shape (rows of the table,)
+        Row of the matrix for each row of the table, -1 where it has none.
+    columns : int64, shape (k,), or None
+        Columns wanted; None: all.
+    spec : ArraySpec
+    """
+
+    def __init__(
+        self,
+        matrix: Matrix,
+        places: Int64Array,
+        columns: Int64Array | None,
+        spec: ArraySpec,
+    ) -> None:
+        self._matrix = matrix
+        self._places = places
+        self._columns = columns
+        self.spec = spec
+        missing = np.flatnonzero(places < 0)
+        self.missing_rows = missing if len(missing) else None
+
+    def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:  # noqa: ARG002 - as in Reader
+        check_rows(rows, len(self._places))
+        places = self._places[rows]
+        if len(places) and places.min() < 0:
+            row = int(rows[places < 0][0])
+            raise RowError("its key is not in the store, and the row was to be dropped", row=row)
+        flat = out.reshape(len(rows), -1)
+        try:
+            self._matrix.gather(places, flat, self._columns)
+        except StoreCorruptError as error:
+            damaged = np.isin(places, error.rows)
+            damaged_row = int(rows[damaged][0]) if damaged.any() else None
+            raise RowError(str(error), row=damaged_row, path=self._matrix.address) from error
+
+    @property
+    def fingerprint(self) -> str:
+        """The store's own, or the shape of an array."""
+        return self._matrix.fingerprint
+
+    def extends(self, fingerprint: str) -> bool:
+        """Return whether the matrix is that one, or has rows appended to it."""
+        return self._matrix.extends(fingerprint)
+
+    def will_need(self, rows: Int64Array) -> None:
+        self._matrix.will_need(self._places[rows])
+
+    def close(self) -> None:
+        self._matrix.close()
+
+
+def _columns(wanted: list[str | int] | None, matrix: Any, name: str) -> Int64Array | None:
+    if wanted is None:
+        return None
+    names: dict[str, int] = {column: place for place, column in enumerate(matrix.columns or ())}
+    places = []
+    for column in wanted:
+        place = names.get(column, -1) if isinstance(column, str) else column
+        if not 0 <= place < matrix.num_columns:
+            what = f"{len(names)} named columns" if names else f"{matrix.num_columns} columns without names"
+            raise ConfigError(
+                f"{name!r}: {matrix.address} has no column {column!r}; it has {what}.{nearest(str(column), names)}"
+            )
+        places.append(place)
+    if not places:
+        raise ConfigError(f"{name!r}: columns= names no column")
+    return np.array(places, np.int64)
+
+
+def _by_key(features: Features, matrix: Any, table: Table, name: str) -> Int64Array:
+    store = matrix.store
+    column = features.key or table.key
+    if column is None:
+        raise AlignmentError(
+            f"{name!r}: {matrix.address} has keys ({store.key_name or 'unnamed'}), and is never joined by row number."
+            f" Name the column that holds them: rl.Dataset(..., key={store.key_name or '...'!r})."
+        )
+    if features.key is None and store.key_name not in (None, column):
+        raise AlignmentError(
+            f"{name!r}: the keys of {matrix.address} are called {store.key_name!r}, the dataset's key is {column!r}."
+            f" If they are the same thing, say so: rl.Features({matrix.address!r}, key={column!r})."
+        )
+    keys = table.keys(column)
+    places: Int64Array = store.find(keys)
+    missing = np.flatnonzero(places < 0)
+    if len(missing) and (features.missing or table.missing) == "raise":
+        raise MissingKeysError(
+            f"{name!r}: {len(missing):,} of {len(keys):,} rows have a {column!r} that is not in {matrix.address}"
+            f" ({store.num_rows:,} keys): {keys.describe(missing)}. Nothing was loaded. Add them to the store,"
+            " leave these rows out of the frame, or pass missing='drop'."
+        )
+    return places
+
+
+def _by_number(features: Features, matrix: Any, table: Table, name: str) -> Int64Array:
+    if features.key is not None:
+        raise AlignmentError(
+            f"{name!r}: {matrix.address} has no keys, so key={features.key!r} cannot be looked up in it. Write a"
+            " store with keys=, or leave key= out to join by the frame's index."
+        )
+    numbers = table.index()
+    if numbers is None:
+        if table.num_rows != matrix.num_rows:
+            raise AlignmentError(
+                f"{name!r}: the frame has {table.num_rows:,} rows and no index, {matrix.address} has"
+                f" {matrix.num_rows:,} rows and no keys, so which belong together cannot be known. Write a store"
+                " with keys=."
+            )
+        return np.arange(table.num_rows)
+    wrong = np.flatnonzero((numbers < 0) | (numbers >= matrix.num_rows))
+    if len(wrong):
+        raise AlignmentError(
+            f"{name!r}: {len(wrong):,} of the frame's {table.num_rows:,} index values are not row numbers of"
+            f" {matrix.address}, which has {matrix.num_rows:,} rows and no keys: {numbers[wrong[0]]} in row"
+            f" {wrong[0]}. It is joined by the frame's index; write a store with keys= to join by key."
+        )
+    return numbers

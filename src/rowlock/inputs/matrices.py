@@ -1,0 +1,139 @@
+"""The matrices that features come from: a store, an array, a SciPy sparse matrix; each gathered by row."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from rowlock.errors import ConfigError, RowError
+from rowlock.store import FeatureStore
+
+if TYPE_CHECKING:
+    from rowlock.arrays import AnyArray, Int64Array
+
+__all__ = ["Matrix", "open_matrix"]
+
+
+class StoredMatrix:
+    """A feature store, seen as a matrix."""
+
+    def __init__(self, store: FeatureStore, *, owned: bool) -> None:
+        self.store = store
+        self.address = str(store.path)
+        self.keyed = store.key_kind is not None
+        self.num_rows, self.num_columns = store.shape
+        self.columns = store.columns
+        self._owned = owned
+
+    @property
+    def fingerprint(self) -> str:
+        """The store's own."""
+        return self.store.fingerprint
+
+    def extends(self, fingerprint: str) -> bool:
+        """Return whether the store is that one, or has rows appended to it."""
+        return self.store.extends(fingerprint)
+
+    def gather(self, places: Int64Array, out: AnyArray, columns: Int64Array | None) -> None:
+        """Write row ``places[i]`` into ``out[i]``, or the chosen columns of it."""
+        self.store.gather(places, out, columns=columns)
+
+    def will_need(self, places: Int64Array) -> None:
+        """Tell the store what is read next."""
+        self.store.will_need(places)
+
+    def close(self) -> None:
+        """Close the store, if it was opened here."""
+        if self._owned:
+            self.store.close()
+
+
+class DenseMatrix:
+    """An array in memory, or a memory map, seen as a matrix."""
+
+    keyed = False
+    columns = None
+
+    def __init__(self, values: AnyArray) -> None:
+        self.values = values
+        self.address = f"an array of shape {values.shape}"
+        self.num_rows, self.num_columns = values.shape
+
+    @property
+    def fingerprint(self) -> str:
+        """Shape, type and a digest of a thousand rows: an array in memory may be larger than is worth reading."""
+        return _fingerprint(self)
+
+    def extends(self, fingerprint: str) -> bool:
+        """Return whether it is the same array."""
+        return fingerprint == self.fingerprint
+
+    def gather(self, places: Int64Array, out: AnyArray, columns: Int64Array | None) -> None:
+        """Write row ``places[i]`` into ``out[i]``, or the chosen columns of it."""
+        if columns is None and self.values.dtype == out.dtype:
+            np.take(self.values, places, axis=0, out=out, mode="clip")
+        else:
+            chosen = self.values[places] if columns is None else self.values[places[:, None], columns]
+            _copy_cast(chosen, out)
+
+    def will_need(self, places: Int64Array) -> None:
+        """Do nothing: it is in memory."""
+
+    def close(self) -> None:
+        """Do nothing: the array is the user's."""
+
+
+class SparseMatrix(DenseMatrix):
+    """A SciPy sparse matrix, made dense a batch at a time."""
+
+    def __init__(self, values: Any) -> None:
+        super().__init__(values.tocsr())
+        self.address = f"a sparse matrix of shape {values.shape}"
+
+    def gather(self, places: Int64Array, out: AnyArray, columns: Int64Array | None) -> None:
+        chosen: Any = self.values[places]
+        _copy_cast((chosen if columns is None else chosen[:, columns]).toarray(), out)
+
+
+def _copy_cast(values: AnyArray, out: AnyArray) -> None:
+    with np.errstate(over="raise", invalid="raise"):
+        try:
+            np.copyto(out, values, casting="same_kind")
+            fits = out.dtype.kind == "f" or np.array_equal(out, values)  # integers wrap without a word
+        except (FloatingPointError, TypeError):
+            fits = False
+    if not fits:
+        raise RowError(f"values of type {values.dtype} do not fit {out.dtype}. Choose another dtype=.")
+
+
+def _fingerprint(matrix: DenseMatrix) -> str:
+    places = np.unique(np.linspace(0, matrix.num_rows - 1, 1000).astype(np.int64))
+    sample = np.empty((len(places), matrix.num_columns), np.float64)
+    matrix.gather(places, sample, None)
+    digest = hashlib.blake2b(sample.data, digest_size=8).hexdigest()
+    return f"{matrix.num_rows}x{matrix.num_columns}:{matrix.values.dtype}:{digest}"
+
+
+Matrix: TypeAlias = StoredMatrix | DenseMatrix
+
+
+def open_matrix(source: Any, name: str) -> Matrix:
+    """Return what `Features` was given as a matrix, or raise a `ConfigError`."""
+    if isinstance(source, str):
+        return StoredMatrix(FeatureStore.open(source), owned=True)
+    if isinstance(source, FeatureStore):
+        return StoredMatrix(source, owned=False)
+    sparse = sys.modules.get("scipy.sparse")
+    if sparse is not None and sparse.issparse(source):
+        return SparseMatrix(source)
+    if not isinstance(source, np.ndarray):
+        raise ConfigError(
+            f"{name!r}: features come from the address of a store, a FeatureStore, a NumPy array or a SciPy"
+            f" sparse matrix, not from {type(source).__name__}"
+        )
+    if source.ndim != 2 or source.dtype.kind not in "fiub" or 0 in source.shape:
+        raise ConfigError(f"{name!r}: features are a matrix of numbers, not {source.dtype} of shape {source.shape}")
+    return DenseMatrix(source)

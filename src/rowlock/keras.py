@@ -1,0 +1,248 @@
+"""Keras 3: batches for `fit`, `evaluate` and `predict` on every backend, and models of several branches.
+
+How Keras calls a data set (3.15, traced on JAX, PyTorch and TensorFlow): before training it takes one batch or
+two as a probe, and calls `on_epoch_end` before the first `on_epoch_begin`; by default it shuffles the *numbers*
+of the batches; with `steps_per_epoch` one pass goes on over several of its epochs, with both hooks between.
+What it does at the start of every pass, and only there, is to call a hook and then ask for the length.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from rowlock.errors import ConfigError, LoaderClosedError, MissingDependencyError
+
+try:
+    import keras
+except ModuleNotFoundError as error:
+    raise MissingDependencyError(
+        f"{error.name!r} is not installed, which Keras needs: pip install 'rowlock[keras]' and one of"
+        " 'rowlock[jax]', 'rowlock[torch]', 'rowlock[tensorflow]', named by KERAS_BACKEND"
+    ) from error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from rowlock.arrays import ArraySpec
+    from rowlock.batch import Batch
+    from rowlock.dataset import Dataset
+    from rowlock.loader import Loader
+
+__all__ = ["KerasBatches", "merge"]
+
+Structure = Literal["dict", "tuple"]
+NUM_PROBED = 2
+"""Most batches that Keras takes before training and asks for again."""
+
+
+class KerasBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no types
+    """A loader's batches as Keras wants them; made by `Loader.to_keras`.
+
+    The index that Keras asks for is ignored: batches come in the plan's order, each pass is an epoch of the
+    loader, and a pass that Keras only began (its probe) is begun again with the same batches. The length is
+    constant. One thread of Keras takes the batches; the engine's threads make them.
+
+    Parameters
+    ----------
+    loader : Loader
+    inputs : {"dict", "tuple"}
+        How the model takes its inputs.
+    """
+
+    def __init__(self, loader: Loader, *, inputs: Structure = "dict") -> None:
+        super().__init__(workers=1, use_multiprocessing=False)
+        if inputs not in get_args(Structure):
+            raise ConfigError(f"inputs must be 'dict' or 'tuple', not {inputs!r}")
+        if loader.on_error == "skip":
+            raise ConfigError("Keras wants every batch of the same number of steps: on_error='mask' instead of 'skip'")
+        self.loader = loader
+        self.last_error: BaseException | None = None
+        self._structure = inputs
+        self._lock = threading.Lock()  # TensorFlow takes batches in a thread of its own
+        self._epoch: Iterator[Batch] | None = None
+        self._probed: list[Any] = []
+        self._num_taken = 0
+        self._hook_called = False
+        self._may_begin_again = False
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Any]:
+        self._hook_called = self._may_begin_again = True
+        for index in range(len(self)):
+            yield self[index]
+
+    @property
+    def num_batches(self) -> int:
+        """Number of batches of a pass, constant."""
+        self._may_begin_again = self._hook_called
+        return len(self)
+
+    @property
+    def workers(self) -> int:
+        """One: more would lose and repeat rows, and the engine has threads of its own."""
+        return 1
+
+    @workers.setter
+    def workers(self, value: int) -> None:
+        if value != 1:
+            raise ConfigError(f"workers={value}: Keras' own workers lose rows. Use rl.Engine(num_threads={value}).")
+
+    @property
+    def use_multiprocessing(self) -> bool:
+        """False: see `workers`."""
+        return False
+
+    @use_multiprocessing.setter
+    def use_multiprocessing(self, value: bool) -> None:
+        if value:
+            raise ConfigError("use_multiprocessing=True: Keras' own workers lose rows. Use rl.Engine(num_threads=...).")
+
+    def on_epoch_begin(self) -> None:
+        """Note that Keras may begin a pass; called by Keras."""
+        self._hook_called = True
+
+    def on_epoch_end(self) -> None:
+        """Note that Keras may have ended a pass; called by Keras."""
+        self._hook_called = True
+
+    def __getitem__(self, index: int) -> Any:
+        with self._lock:
+            try:
+                return self._take()
+            except BaseException as error:
+                self.last_error = error  # TensorFlow only passes its text on
+                raise
+
+    def _take(self) -> Any:
+        if self._num_taken >= len(self):
+            self._new_pass()
+        elif self._may_begin_again and self._num_taken:
+            self._begin_again()
+        self._hook_called = self._may_begin_again = False
+        if self._num_taken < len(self._probed):
+            taken = self._probed[self._num_taken]
+        else:
+            taken = self._converted(self._next())
+            self._remember(taken)
+        self._num_taken += 1
+        return taken
+
+    def _next(self) -> Batch:
+        if self._epoch is None:
+            self._epoch = iter(self.loader)
+        try:
+            return next(self._epoch)
+        except StopIteration:  # Keras would take it for the end of its own data
+            raise LoaderClosedError("the loader was iterated elsewhere while Keras used it") from None
+
+    def _remember(self, taken: Any) -> None:
+        if self._num_taken < NUM_PROBED:
+            self._probed.append(taken)
+        else:
+            self._probed = []
+
+    def _begin_again(self) -> None:
+        if self._num_taken > NUM_PROBED:  # training was stopped in the middle: the next pass is the next epoch
+            self._new_pass()
+        self._num_taken = 0
+
+    def _new_pass(self) -> None:
+        self._epoch = None
+        self._probed = []
+        self._num_taken = 0
+
+    def _converted(self, batch: Batch) -> tuple[Any, ...]:
+        inputs: Any = {name: _tensor(array) for name, array in batch.inputs.items()}
+        if self._structure == "tuple":  # not a list: TensorFlow's data sets refuse lists
+            inputs = tuple(inputs.values())
+        if batch.target is None:
+            return (inputs,)
+        if isinstance(batch.target, dict):
+            target: Any = {name: _tensor(array) for name, array in batch.target.items()}
+        else:
+            target = _tensor(batch.target)
+        if batch.sample_weight is None:
+            return inputs, target
+        return inputs, target, _tensor(batch.sample_weight)
+
+
+def _tensor(array: Any) -> Any:
+    """Return what the backend takes without copying: tensors for PyTorch, arrays for the others."""
+    if keras.backend.backend() != "torch":
+        return array
+    import torch  # noqa: PLC0415 - only where it is the backend
+
+    return torch.from_numpy(array)
+
+
+def merge(
+    branches: Mapping[str, Any],
+    head: Any,
+    *,
+    data: Dataset | None = None,
+    name: str = "merged",
+) -> Any:
+    """Join branches by their outputs, column-wise, and put a head on top.
+
+    Parameters
+    ----------
+    branches : dict of str to keras.Model or None
+        Two or more models (``Sequential`` or functional) of one input and one output of shape
+        ``(batch, columns)``, under the names of the dataset's inputs; None passes that input straight through.
+    head : keras.Model or keras.Layer
+        From the concatenated columns to the prediction.
+    data : Dataset, optional
+        Where the shapes come from, for branches that do not say theirs: None, and a ``Sequential`` without
+        ``keras.Input``.
+    name : str
+        Name of the model.
+
+    Returns
+    -------
+    model : keras.Model
+        Functional; takes a dict of inputs (or a list, in the order of `branches`).
+
+    Raises
+    ------
+    ConfigError
+        Fewer than two branches, a shape that nobody knows, an output that is not of columns.
+
+    Examples
+    --------
+    >>> model = rowlock.keras.merge({"image": convnet, "growth": dense}, head)  # doctest: +SKIP
+    """
+    if len(branches) < 2:
+        raise ConfigError(f"merge joins two or more branches, not {len(branches)}: {list(branches)!r}")
+    specs = {} if data is None else data.input_specs
+    inputs, columns = {}, []
+    for input_name, branch in branches.items():
+        inputs[input_name] = _input(input_name, branch, specs.get(input_name))
+        output = inputs[input_name] if branch is None else branch(inputs[input_name])
+        columns.append(_checked(output, input_name, passed=branch is None))
+    return keras.Model(inputs, head(keras.layers.Concatenate(name="concatenated")(columns)), name=name)
+
+
+def _input(name: str, branch: Any, spec: ArraySpec | None) -> Any:
+    known = getattr(branch, "inputs", None) if getattr(branch, "built", False) else None
+    if known:
+        if len(known) != 1:
+            raise ConfigError(f"branch {name!r} has {len(known)} inputs; a branch takes one")
+        return keras.Input(known[0].shape[1:], dtype=known[0].dtype, name=name)
+    if spec is None:
+        what = "is passed straight through" if branch is None else "does not begin with keras.Input(shape)"
+        raise ConfigError(f"branch {name!r} {what}, so its shape is not known: pass merge(..., data=dataset)")
+    return keras.Input(spec.shape, name=name)
+
+
+def _checked(output: Any, name: str, *, passed: bool) -> Any:
+    shape = getattr(output, "shape", None)
+    if shape is None or len(shape) != 2:
+        what = "is passed through with" if passed else "ends with"
+        raise ConfigError(
+            f"branch {name!r} {what} shape {shape}, but branches are joined column-wise, by (batch, columns):"
+            " end it with Flatten, GlobalAveragePooling2D or Dense"
+        )
+    return output

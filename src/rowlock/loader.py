@@ -1,0 +1,247 @@
+"""`Loader`: wires dataset, plan and engine."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from rowlock.bad_rows import BadRow, BadRows, OnError
+from rowlock.engine import Engine, Stream, default_engine
+from rowlock.errors import IncompleteEpochError, LoaderClosedError, RowError
+from rowlock.state import plan_from, state_of
+from rowlock.stats import LoaderStats, Recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from rowlock.batch import Batch
+    from rowlock.dataset import Dataset
+    from rowlock.gathering import Gathering
+    from rowlock.plan import Plan
+
+__all__ = ["Loader"]
+
+
+class Loader:
+    """The batches of a dataset, in the order of a plan, made ahead by an engine.
+
+    ``iter(loader)`` starts an epoch, and the next one the next, also after a ``break``. While the last
+    batches of an epoch are consumed, the first of the next are made.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    plan : Plan
+    on_error : {"raise", "mask", "skip"}
+    bad_rows : BadRows, optional
+        The list that masked and skipped rows go to.
+    engine : Engine, optional
+        By default the one that all loaders share.
+
+    Notes
+    -----
+    The oracle: ``list(loader)`` equals ``[loader.batch(step) for step in ...]`` bit for bit, whatever the
+    engine does.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        plan: Plan,
+        *,
+        on_error: OnError = "raise",
+        bad_rows: BadRows | None = None,
+        engine: Engine | None = None,
+    ) -> None:
+        self.dataset = dataset
+        self.plan = plan
+        self.on_error: OnError = on_error
+        self._bad_rows = bad_rows or BadRows(0.01, len(dataset))
+        self._engine = engine or default_engine()
+        self._stream: Stream[Gathering] | None = None
+        self._recorder = Recorder()
+        self._step = 0  # the next to deliver
+        self._turn = 0  # number of the iteration that may go on
+        self._num_rows = 0  # delivered by the iteration under way
+        self._is_closed = False
+
+    def __len__(self) -> int:
+        """Return the number of steps of an epoch, the same on every rank."""
+        return self.plan.steps_per_epoch
+
+    def __repr__(self) -> str:
+        return f"Loader({len(self.dataset):,} rows, batches of {self.plan.batch_size}, {len(self):,} steps an epoch)"
+
+    def __iter__(self) -> Iterator[Batch]:
+        self._check_open()
+        if self._num_rows:  # the epoch under way is given up
+            self._seek(self.plan.first_step(self.plan.place(self._step).epoch + 1))
+        self._recorder.new_epoch()
+        self._turn += 1
+        stop = self.plan.first_step(self.plan.place(self._step).epoch + 1)
+        return _Epoch(self._next, self._turn, range(self._step, stop))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def batch(self, step: int) -> Batch:
+        """Return batch number `step` of the run, made here and now in the calling thread.
+
+        Any step may be asked for, in any order; what iterating delivers is not affected.
+        """
+        job = _gathering(self.dataset, self.plan, self.on_error, step)
+        for piece in job.pieces():
+            try:
+                job.run(piece)
+            except RowError as error:
+                error.add_context(step=step)
+                raise
+        return self._batch(job, step)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where this loader is: a flat dict for JSON, which counts what was delivered and nothing prepared.
+
+        The same on every rank. Load it into a loader of the same data and seed, also with another batch size or
+        world size.
+        """
+        return state_of(self.plan, self._step, self.dataset) | self._bad_rows.state()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state: the next iteration delivers the rest of its epoch.
+
+        Raises
+        ------
+        StateError
+            It belongs to other data, or to another order; both values are shown, and nothing is changed.
+        """
+        self._check_open()
+        plan, step = plan_from(state, self.plan, self.dataset)
+        self._bad_rows.load_state(state)
+        self.plan = plan
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+        self._turn += 1  # iterations under way end here
+        self._step = step
+        self._num_rows = 0
+
+    @property
+    def bad_rows(self) -> list[BadRow]:
+        """The rows that were masked or skipped, each once, in the order of delivery; the same for any engine."""
+        return list(self._bad_rows.entries)
+
+    def stats(self) -> LoaderStats:
+        """Return what was delivered so far, and where the time went."""
+        return self._recorder.snapshot()
+
+    def close(self) -> None:
+        """Forget what was prepared; iterating afterwards raises. May be called again."""
+        self._is_closed = True
+        if self._stream is not None:
+            self._stream.close()
+
+    def to_keras(self, *, inputs: Literal["dict", "tuple"] = "dict") -> Any:
+        """Return the batches as a `keras.utils.PyDataset` for ``fit``, ``evaluate`` and ``predict``.
+
+        Parameters
+        ----------
+        inputs : {"dict", "tuple"}
+            How the model takes its inputs: by name, or as a list or tuple in the order of the dataset's `inputs`.
+        """
+        from rowlock.keras import KerasBatches  # noqa: PLC0415 - loads Keras
+
+        return KerasBatches(self, inputs=inputs)
+
+    def to_torch(self, *, device: Any = None) -> Any:
+        """Return the batches as PyTorch tensors, on `device` if one is given."""
+        from rowlock.torch import TorchBatches  # noqa: PLC0415 - loads PyTorch
+
+        return TorchBatches(self, device=device)
+
+    def to_jax(self, *, sharding: Any = None) -> Any:
+        """Return the batches as JAX arrays, on the default device or as `sharding` says."""
+        from rowlock.jax import JaxBatches  # noqa: PLC0415 - loads JAX
+
+        return JaxBatches(self, sharding=sharding)
+
+    def _next(self, turn: int, steps: range) -> Batch:
+        """Deliver the next batch to iteration `turn`, which goes through `steps`."""
+        self._check_open()
+        if turn != self._turn:
+            raise LoaderClosedError("this loader was asked for another epoch meanwhile: one iteration at a time")
+        if self._step >= steps.stop:
+            raise StopIteration
+        self._recorder.asked()
+        batch = self._delivered(self._take())
+        while len(batch) == 0 and self._step < steps.stop:  # every row of it was skipped
+            batch = self._delivered(self._take())
+        if self._step == steps.stop:
+            self._check_complete(steps)
+            if len(batch) == 0:
+                raise StopIteration
+        return batch
+
+    def _delivered(self, job: Gathering) -> Batch:
+        step, epoch = self._step, self.plan.place(self._step).epoch
+        bad = job.bad_rows(step, epoch)
+        num_rows = job.num_rows
+        self._bad_rows.add(num_rows, bad)
+        batch = self._batch(job, step)
+        self._recorder.delivered(len(batch), job.timings)
+        self._step += 1
+        self._num_rows += len(batch) + (len(bad) if self.on_error == "skip" else 0)
+        return batch
+
+    def _take(self) -> Gathering:
+        if self._stream is None:
+            self._stream = self._engine.stream(partial(_gathering, self.dataset, self.plan, self.on_error), self._step)
+        try:
+            return self._stream.take()
+        except RowError as error:
+            error.add_context(step=self._step)
+            raise
+
+    def _batch(self, job: Gathering, step: int) -> Batch:
+        num_padded = self.plan.num_padded(step) if self.plan.last == "pad" else None
+        return job.batch(step, self.plan.place(step).epoch, num_padded=num_padded)
+
+    def _seek(self, step: int) -> None:
+        if self._stream is not None and step != self._step:
+            self._stream.close()
+            self._stream = None
+        self._step = step
+        self._num_rows = 0
+
+    def _check_complete(self, steps: range) -> None:
+        planned, delivered = self.plan.num_rows_between(steps.start, steps.stop), self._num_rows
+        self._num_rows = 0
+        if delivered != planned:
+            raise IncompleteEpochError(
+                f"steps {steps.start} to {steps.stop - 1} have {planned:,} rows, but {delivered:,} were delivered"
+            )
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise LoaderClosedError("this loader was closed; make a new one with dataset.batches(...)")
+
+
+def _gathering(dataset: Dataset, plan: Plan, on_error: OnError, step: int) -> Gathering:
+    return dataset.gathering(plan.rows(step), plan.draw(step), on_error)
+
+
+class _Epoch:
+    """One pass over the data. A class, not a generator: an error does not end it."""
+
+    def __init__(self, next_batch: Callable[[int, range], Batch], turn: int, steps: range) -> None:
+        self._next_batch = next_batch
+        self._turn = turn
+        self._steps = steps
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        return self._next_batch(self._turn, self._steps)

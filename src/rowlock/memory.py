@@ -1,0 +1,45 @@
+"""How much memory there is, and how a user says how much of it to use."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from rowlock.errors import ConfigError
+
+__all__ = ["memory_limit_bytes", "parse_bytes"]
+
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+_CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def parse_bytes(size: int | str) -> int:
+    """Return a number of bytes from a count or a text such as ``"2GiB"`` or ``"500 MB"``.
+
+    Raises
+    ------
+    ConfigError
+        Neither, or not above 0.
+    """
+    if isinstance(size, str):
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?b?)\s*", size.lower())
+        unit = None if found is None else _UNITS.get(found[2])
+        num_bytes = 0 if found is None or unit is None else int(float(found[1]) * unit)
+    else:
+        num_bytes = int(size) if isinstance(size, int) and not isinstance(size, bool) else 0
+    if num_bytes <= 0:
+        raise ConfigError(f"a size is a number of bytes or a text such as '2GiB', not {size!r}")
+    return num_bytes
+
+
+def memory_limit_bytes() -> int:
+    """Return the memory that this process may use: the machine's, or its control group's if that is less."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")] if hasattr(os, "sysconf") else [8 * 2**30]
+    for path in map(Path, _CGROUP_LIMITS):
+        try:
+            limits.append(int(path.read_text()))
+        except (OSError, ValueError):  # no such control group, or no limit ("max")
+            continue
+    return min(limits)

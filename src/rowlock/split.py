@@ -1,0 +1,122 @@
+"""Which rows go to which part: exact shares, within every stratum, without cutting groups; pure."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rowlock.errors import ConfigError
+from rowlock.permutation import permute
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rowlock.arrays import Int64Array
+
+__all__ = ["split_rows"]
+
+_EPOCH = -1  # no epoch of training has this number, so that a split never repeats a training order
+
+
+def split_rows(
+    num_rows: int,
+    fractions: Sequence[float],
+    *,
+    seed: int,
+    strata: Int64Array | None = None,
+    groups: Int64Array | None = None,
+) -> list[Int64Array]:
+    """Share rows out to parts, by chance but in exact proportion.
+
+    Parameters
+    ----------
+    num_rows : int
+    fractions : sequence of float
+        Share of each part; positive, adding up to 1.
+    seed : int
+        The same seed gives the same parts.
+    strata : int64, shape (num_rows,), optional
+        Number of each row's class. In every part, each class has its share within one row.
+    groups : int64, shape (num_rows,), optional
+        Number of each row's group, from 0. A group goes to one part whole; shares are then as near as the
+        groups allow (largest groups first, each to the part that lacks most).
+
+    Returns
+    -------
+    parts : list of int64 arrays
+        Ascending row numbers; disjoint, and complete together.
+
+    Raises
+    ------
+    ConfigError
+        Shares that do not add up to 1, or a part that would get no row.
+    """
+    _check_fractions(fractions)
+    shares = np.array(fractions, float)
+    classes = np.zeros(num_rows, np.int64) if strata is None else strata
+    if groups is None:
+        part_of_row = _share_rows(classes, shares, seed)
+    else:
+        part_of_row = _share_groups(classes, groups, shares, seed)[groups]
+    parts = [np.flatnonzero(part_of_row == part) for part in range(len(shares))]
+    for part, rows in enumerate(parts):
+        if len(rows) == 0:
+            what = f"{num_rows} row(s)" if groups is None else f"{groups.max() + 1} group(s) of {num_rows} row(s)"
+            raise ConfigError(
+                f"part {part + 1} of the split ({fractions[part]:g} of {what}) would be empty. Give it a larger"
+                " share, or use more data."
+            )
+    return parts
+
+
+def _check_fractions(fractions: Sequence[float]) -> None:
+    usable = all(isinstance(share, (int, float)) and share > 0 for share in fractions)
+    if not fractions or not usable or not math.isclose(sum(fractions), 1.0, abs_tol=1e-6):
+        raise ConfigError(
+            f"the shares of a split must be positive and add up to 1, not {', '.join(map(str, fractions)) or 'nothing'}"
+        )
+
+
+def _share_rows(classes: Int64Array, shares: np.ndarray, seed: int) -> Int64Array:
+    """Give every class its share in each part, rounded down or up, and keep the totals near."""
+    order = permute(np.arange(len(classes)), len(classes), seed, _EPOCH)
+    order = order[np.argsort(classes[order], kind="stable")]
+    part_of_row = np.empty(len(classes), np.int64)
+    lacking = np.zeros(len(shares))
+    first = 0
+    for count in np.unique(classes, return_counts=True)[1]:
+        counts, lacking = _rounded(count * shares, lacking)
+        part_of_row[order[first : first + count]] = np.repeat(np.arange(len(shares)), counts)
+        first += count
+    return part_of_row
+
+
+def _rounded(wanted: np.ndarray, lacking: np.ndarray) -> tuple[Int64Array, np.ndarray]:
+    """Round to whole rows of the same sum; what earlier classes left lacking decides who is rounded up."""
+    counts = np.floor(wanted + 1e-9).astype(np.int64)
+    left = round(wanted.sum()) - counts.sum()
+    lack = lacking + wanted - counts
+    may_rise = wanted - counts > 1e-9
+    rise = np.argsort(np.where(may_rise, -lack, np.inf), kind="stable")[:left]
+    counts[rise] += 1
+    return counts, lacking + wanted - counts
+
+
+def _share_groups(classes: Int64Array, groups: Int64Array, shares: np.ndarray, seed: int) -> Int64Array:
+    """Give whole groups away, largest first, each to the part where it brings all classes nearest to their share."""
+    num_groups = int(groups.max()) + 1
+    _, classes = np.unique(classes, return_inverse=True)
+    content = np.zeros((num_groups, classes.max() + 1))
+    np.add.at(content, (groups, classes), 1)
+    lacking = shares[:, None] * content.sum(axis=0)
+    by_chance = permute(np.arange(num_groups), num_groups, seed, _EPOCH)
+    by_size = by_chance[np.argsort(-content[by_chance].sum(axis=1), kind="stable")]
+    part_of_group = np.empty(num_groups, np.int64)
+    for group in by_size:
+        # least sum of squares of what is still lacking afterwards: only the cross term differs between parts
+        part = int(np.argmax(lacking @ content[group]))
+        part_of_group[group] = part
+        lacking[part] -= content[group]
+    return part_of_group

@@ -1,0 +1,6 @@
+"""The feature store: rows on disk, read in any order, each one checked."""
+
+from rowlock.store.feature_store import FeatureStore
+from rowlock.store.writer import StoreWriter
+
+__all__ = ["FeatureStore", "StoreWriter"]

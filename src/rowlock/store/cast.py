@@ -1,0 +1,87 @@
+"""Values into the dtype of the store, by one rule: rounding is fine, anything else that loses is refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rowlock.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rowlock.arrays import AnyArray, BoolArray
+
+__all__ = ["cast_block", "storable_dtype"]
+
+
+def storable_dtype(dtype: Any) -> np.dtype[Any]:
+    """Return a dtype that a store can hold, in little-endian order, or raise a `ConfigError`."""
+    try:
+        wanted = np.dtype(dtype)
+    except TypeError as error:
+        raise ConfigError(f"dtype={dtype!r} is not a dtype: {error}") from error
+    if wanted.kind == "b":
+        raise ConfigError('a store holds numbers: write booleans with dtype="uint8"')
+    if wanted.kind not in "iuf" or wanted.itemsize > 8:
+        raise ConfigError(f"a store holds float16, float32, float64 or whole numbers, not {wanted}")
+    little: np.dtype[Any] = wanted.newbyteorder("<")
+    return little
+
+
+def cast_block(
+    block: AnyArray, dtype: np.dtype[Any], *, first_row: int = 0, columns: tuple[str, ...] | None = None
+) -> AnyArray:
+    """Return `block` as a C-contiguous array of `dtype`.
+
+    Floats may be rounded to narrower floats, and whole numbers to floats; NaN and infinities stay. Refused are
+    a finite value that would become infinite, a whole number out of range, and NaN, infinities or fractions
+    where whole numbers are stored.
+
+    Parameters
+    ----------
+    block : shape (n, num_columns)
+        Numbers or booleans.
+    dtype : numpy.dtype
+    first_row : int
+        Row of the store that the block's first row becomes, for messages.
+    columns : tuple of str or None
+        Names for messages.
+
+    Raises
+    ------
+    ConfigError
+        Names the first value that does not fit, its row and its column.
+    """
+    if block.dtype.kind not in "biuf":
+        raise ConfigError(f"a feature matrix holds numbers, not {block.dtype}")
+    if block.dtype == dtype or np.can_cast(block.dtype, dtype, "safe"):
+        return np.ascontiguousarray(block, dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        out = np.ascontiguousarray(block, dtype)
+        wrong = _lost(block, out)
+    if wrong is not None and wrong.any():
+        row, column = (int(i) for i in np.argwhere(wrong)[0])
+        name = f"column {columns[column]!r}" if columns else f"column {column}"
+        raise ConfigError(
+            f"{block[row, column]!s} in row {first_row + row}, {name}, cannot be stored as {dtype.name}"
+            f" ({int(wrong.sum()):,} such values in this block). Nothing of the block was written."
+            " Choose a wider dtype=, or clip the values first."
+        )
+    return out
+
+
+def _lost(block: AnyArray, out: AnyArray) -> BoolArray | None:
+    """Return where a value became another one, beyond rounding; None where that cannot be."""
+    if out.dtype.kind == "f":
+        infinite = np.isinf(out)
+        return infinite & np.isfinite(block) if infinite.any() else None
+    limits = np.iinfo(out.dtype)
+    if block.dtype.kind == "f":
+        # The limits + 1 are powers of two, hence exact as floats; the limits themselves need not be.
+        above = block >= block.dtype.type(2.0 ** (limits.bits - (limits.min < 0)))
+        below = block < block.dtype.type(limits.min)
+        lost: BoolArray = above | below | ~np.isfinite(block) | (np.trunc(block) != block)
+        return lost
+    # NumPy compares Python integers with arrays of any integer type exactly.
+    wrong: BoolArray = (block > int(limits.max)) | (block < int(limits.min))
+    return wrong

@@ -1,0 +1,34 @@
+"""Keys and index runs of a commit, mapped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rowlock.keys import Keys
+from rowlock.store.format import chunk_name
+from rowlock.store.key_index import SortedRun
+from rowlock.store.mapped import map_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rowlock.keys import KeyKind
+    from rowlock.store.format import Run
+
+__all__ = ["map_keys", "map_run"]
+
+
+def map_keys(path: Path, kind: KeyKind, num_rows: int, key_bytes: int) -> Keys:
+    """Return the first keys of the store at `path`."""
+    if kind == "int":
+        return Keys(map_file(path / "keys" / chunk_name(0), 8 * num_rows, random=False).view("<i8"))
+    data = map_file(path / "key_bytes" / chunk_name(0), key_bytes, random=False)
+    offsets = map_file(path / "key_offsets" / chunk_name(0), 8 * (num_rows + 1), random=False)
+    return Keys(None, data, offsets.view("<i8"))
+
+
+def map_run(path: Path, run: Run) -> SortedRun:
+    """Return a run of the key index of the store at `path`."""
+    file = path / "key_index" / run.name / chunk_name(0, 0)
+    words = map_file(file, 16 * run.num_keys, random=False).view("<u8")
+    return SortedRun(words[: run.num_keys], words[run.num_keys :], int(run.digest, 16), run.name)

@@ -1,0 +1,429 @@
+"""`FeatureStore`: a matrix on disk, larger than memory, read by random row and checked row by row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from rowlock.errors import ConfigError, MissingKeysError, StoreError
+from rowlock.keys import Keys, key_name
+from rowlock.store.blocks import Source
+from rowlock.store.building import built_beside, store_path
+from rowlock.store.creation import SHARD_BYTES, first_commit, start_store, unique_keys
+from rowlock.store.opening import open_store
+from rowlock.store.progress import reporting
+from rowlock.store.selection import rows_of
+from rowlock.store.writer import StoreWriter
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from rowlock.arrays import AnyArray, Int64Array, UInt64Array
+    from rowlock.keys import KeyKind
+    from rowlock.store.blocks import Matrix
+    from rowlock.store.format import Commit
+    from rowlock.store.opened import OpenedStore
+    from rowlock.store.progress import Progress
+
+__all__ = ["FeatureStore"]
+
+
+class FeatureStore:
+    """A matrix on disk with a key for every row, in the commit that it had when it was opened.
+
+    Made by `FeatureStore.open`, `FeatureStore.write` or `FeatureStore.create`. Every row that is read is
+    checked against the 64 bits that were stored for its bytes and its key. Reading is safe from many threads
+    at once. Rows that others append are not seen; rows that are appended through this object are.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = store_path(path)
+        self._opened: OpenedStore | None = open_store(self._path)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Self:
+        """Open a store for reading; see the class.
+
+        Raises
+        ------
+        StoreNotFoundError
+            There is nothing at `path`.
+        StoreFormatError
+            Not a store, a newer format, or a file that is missing or cut off.
+        """
+        return cls(path)
+
+    @classmethod
+    def write(
+        cls,
+        path: str | os.PathLike[str],
+        matrix: Matrix,
+        *,
+        keys: Any = None,
+        columns: Sequence[str] | None = None,
+        dtype: Any = "float32",
+        layout: str = "auto",
+        overwrite: bool = False,
+        progress: Progress = None,
+        shard_bytes: int = SHARD_BYTES,
+    ) -> Self:
+        """Write a whole store: it appears at `path` complete, or not at all.
+
+        Parameters
+        ----------
+        path : str or path
+        matrix : array, memory map, SciPy matrix, frame of numbers, or an iterable of these
+            Shape (num_rows, num_columns). An iterable gives blocks of rows, or pairs (keys, block); it is
+            read once and never held in memory.
+        keys : array, list or Series of int or str, or None
+            The identity of every row; no repeats. The name of a Series is stored as the keys' name. None: the
+            store has no keys, and is read by row number.
+        columns : list of str, or None
+            Names of the columns; a frame has its own.
+        dtype : dtype or None
+            What is stored; None keeps the input's. Values may be rounded to it (float64 to float32), but never
+            overflow, wrap or lose a fraction.
+        layout : ``"auto"`` or ``"raw"``
+        overwrite : bool
+            Replace a store that is at `path`, once the new one is complete.
+        progress : True, callable or None
+            True shows a bar; a function gets (rows done, rows in all or None).
+        shard_bytes : int
+            About how large a file of the matrix becomes.
+
+        Raises
+        ------
+        StoreExistsError
+            Something is at `path`.
+        ConfigError, KeyTypeError, RepeatedKeysError
+            The matrix or the keys do not fit together, or cannot be stored.
+        StoreWriteError
+            The disk refused.
+        """
+        target = store_path(path)
+        source = Source.of(matrix)
+        known = unique_keys(keys, source.num_rows)
+        commit = first_commit(
+            num_columns=source.num_columns,
+            columns=source.columns if columns is None else tuple(columns),
+            key_kind=source.key_kind if known is None else known.kind,
+            key_name=key_name(keys),
+            dtype=source.dtype if dtype is None else dtype,
+            layout=layout,
+            shard_bytes=shard_bytes,
+        )
+        with built_beside(target, overwrite=overwrite) as (beside, lock):
+            start_store(beside, commit)
+            with (
+                reporting(progress, f"writing {target.name}", source.num_rows) as report,
+                StoreWriter(beside, lock=lock) as writer,
+            ):
+                writer.append_blocks(source, known, report)
+        return cls(target)
+
+    @classmethod
+    def create(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        num_columns: int | None = None,
+        columns: Sequence[str] | None = None,
+        keys: KeyKind | None = None,
+        key_name: str | None = None,
+        dtype: Any = "float32",
+        layout: str = "auto",
+        shard_bytes: int = SHARD_BYTES,
+    ) -> Self:
+        """Make a store without rows, to be filled with `append` or `writer`.
+
+        Parameters
+        ----------
+        path : str or path
+        num_columns : int
+            Not needed where `columns` names them.
+        columns : list of str, or None
+        keys : ``"int"``, ``"text"`` or None
+            What the keys of the rows will be.
+        key_name : str or None
+        dtype, layout, shard_bytes
+            As in `write`.
+
+        Raises
+        ------
+        StoreExistsError
+            Something is at `path`.
+        ConfigError
+            The columns, the kind of keys or the dtype make no sense.
+        """
+        if keys not in {None, "int", "text"}:
+            raise ConfigError(f'keys={keys!r}: rows have "int" keys, "text" keys or None')
+        count = len(columns) if num_columns is None and columns is not None else num_columns
+        if count is None:
+            raise ConfigError("say how many columns the store has: num_columns= or columns=")
+        commit = first_commit(
+            num_columns=count,
+            columns=None if columns is None else tuple(columns),
+            key_kind=keys,
+            key_name=key_name,
+            dtype=dtype,
+            layout=layout,
+            shard_bytes=shard_bytes,
+        )
+        with built_beside(store_path(path), overwrite=False) as (beside, _):
+            start_store(beside, commit)
+        return cls(path)
+
+    @property
+    def path(self) -> Path:
+        """Where the store is."""
+        return self._path
+
+    @property
+    def num_rows(self) -> int:
+        """Committed rows."""
+        return self._commit.num_rows
+
+    @property
+    def num_columns(self) -> int:
+        """Columns of the matrix."""
+        return self._commit.num_columns
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(num_rows, num_columns)."""
+        return self._commit.num_rows, self._commit.num_columns
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Dtype of the matrix."""
+        return self._commit.row_dtype
+
+    @property
+    def columns(self) -> list[str] | None:
+        """Names of the columns, or None."""
+        return None if self._commit.columns is None else list(self._commit.columns)
+
+    @property
+    def keys(self) -> Keys | None:
+        """The keys of all rows in order, mapped from the disk; None where rows have none."""
+        return self._open.keys
+
+    @property
+    def key_kind(self) -> KeyKind | None:
+        """``"int"``, ``"text"`` or None."""
+        return self._commit.key_kind
+
+    @property
+    def key_name(self) -> str | None:
+        """What the keys are called: the name of the column that they came from."""
+        return self._commit.key_name
+
+    @property
+    def uuid(self) -> str:
+        """Identity of the store; appending keeps it, writing anew does not."""
+        return str(self._commit.uuid)
+
+    @property
+    def layout(self) -> str:
+        """How the rows lie on disk."""
+        return self._commit.layout
+
+    @property
+    def fingerprint(self) -> str:
+        """``uuid:rows:digest`` of the checks of all rows, hence of their bytes and keys; see `extends`."""
+        return f"{self._commit.uuid}:{self._commit.num_rows}:{self._commit.rows_digest}"
+
+    def extends(self, fingerprint: str) -> bool:
+        """Return whether this store had that fingerprint once: the same rows, and maybe appended ones.
+
+        Reads 8 bytes for every row of the earlier store.
+        """
+        name, num_rows, digest = (*fingerprint.split(":"), "", "")[:3]
+        if name != self.uuid or not num_rows.isdecimal() or int(num_rows) > self.num_rows:
+            return False
+        return self._open.rows_digest(int(num_rows)) == digest
+
+    def __len__(self) -> int:
+        return self.num_rows
+
+    def __repr__(self) -> str:
+        if self._opened is None:
+            return f"FeatureStore({str(self._path)!r}, closed)"
+        commit = self._commit
+        keys = f"{commit.key_kind} keys {commit.key_name or ''}".rstrip() if commit.key_kind else "no keys"
+        return (
+            f"FeatureStore({str(self._path)!r}: {commit.num_rows:,} rows x {commit.num_columns:,} columns,"
+            f" {commit.dtype}, {keys}, {commit.layout}, {commit.num_rows * commit.row_bytes:,} bytes)"
+        )
+
+    def __getitem__(self, selection: Any) -> AnyArray:
+        """Return rows by number: an int (shape (num_columns,)), a slice, a list, an array or a mask."""
+        rows = rows_of(selection, self.num_rows)
+        out = np.empty((len(rows), self.num_columns), self.dtype)
+        self.gather(rows, out)
+        return out[0] if np.ndim(selection) == 0 and not isinstance(selection, slice) else out
+
+    def by_key(self, keys: Any) -> AnyArray:
+        """Return the rows of `keys`, in that order, shape (n, num_columns).
+
+        Raises
+        ------
+        MissingKeysError
+            Some are not in the store; the message counts them.
+        """
+        wanted = Keys.of(keys, "by_key")
+        rows = self.find(wanted, "by_key")
+        missing = np.flatnonzero(rows < 0)
+        if len(missing):
+            raise MissingKeysError(
+                f"{len(missing):,} of {len(wanted):,} keys are not in {self._path} ({self.num_rows:,} keys):"
+                f" {wanted.describe(missing)}"
+            )
+        return self[rows]
+
+    def find(self, keys: Keys, what: str = "the keys asked for") -> Int64Array:
+        """Return the row of every key, int64, shape (n,); -1 where the store has none.
+
+        Parameters
+        ----------
+        keys : Keys
+            Any order, repeats allowed.
+        what : str
+            What they are, for messages: ``"the frame's column 'object_id'"``.
+
+        Raises
+        ------
+        KeyTypeError
+            The store's keys are of the other kind.
+        ConfigError
+            The store has no keys.
+        """
+        index = self._open.index
+        if index is None:
+            raise ConfigError(f"{self._path} has no keys; read it by row number, or write it with keys=")
+        return index.find(keys, what)
+
+    def gather(
+        self,
+        rows: Int64Array,
+        out: AnyArray,
+        columns: Int64Array | None = None,
+        *,
+        key_hashes: UInt64Array | None = None,
+    ) -> None:
+        """Read chosen rows into `out`, and check every one.
+
+        Parameters
+        ----------
+        rows : int64, shape (n,)
+            Any order, repeats allowed; 0 <= row < num_rows.
+        out : shape (n, num_columns), or (n, k) with `columns`
+            Of the store's dtype, or of another one of the same kind or a float. Fastest where nothing is to
+            be changed: the store's dtype, all columns, C-contiguous.
+        columns : int64, shape (k,), or None
+            Columns to choose, in order.
+        key_hashes : uint64, shape (n,), or None
+            ``Keys.hash()`` of the keys that the rows must belong to. The rows are then checked against these,
+            and not against the store's own list of keys.
+
+        Raises
+        ------
+        StoreCorruptError
+            A row is not as it was written, or not that key's row; ``.rows`` lists them. Nothing in `out` is to
+            be used.
+        ConfigError
+            Wrong shapes or dtypes, or rows outside of the store.
+
+        Notes
+        -----
+        Takes no lock, and releases the GIL for its work.
+        """
+        rows = np.ascontiguousarray(rows, np.int64)
+        self._require_out(rows, out, columns)
+        if key_hashes is not None:
+            key_hashes = np.ascontiguousarray(key_hashes, np.uint64)
+            if key_hashes.shape != rows.shape:
+                raise ConfigError(f"{key_hashes.shape} key hashes for {rows.shape} rows")
+        self._open.gather(rows, out, columns, key_hashes)
+
+    def will_need(self, rows: Int64Array) -> None:
+        """Tell the system that `rows` will be gathered soon; does nothing where it cannot be told."""
+        self._open.will_need(np.ascontiguousarray(rows, np.int64))
+
+    def verify(self, progress: Progress = None) -> list[tuple[int, int, str]]:
+        """Read everything and return what is damaged: (first row, row after the last, reason)."""
+        opened = self._open
+        with reporting(progress, f"verifying {self._path.name}", opened.commit.num_rows) as report:
+            return opened.verify(lambda done, _: report(done))
+
+    def append(self, block: Matrix, keys: Any = None) -> int:
+        """Add rows; they are committed and durable when this returns. Many small ones: use `writer`.
+
+        Parameters
+        ----------
+        block : array, sparse matrix or frame
+            Shape (n, num_columns).
+        keys : n keys, or None
+
+        Returns
+        -------
+        int
+            The new number of rows.
+
+        Raises
+        ------
+        StoreLockedError
+            Another writer has the store.
+        ConfigError, KeyTypeError, RepeatedKeysError
+            The block does not fit; nothing was written.
+        StoreWriteError
+            The disk refused; the rows before are safe.
+        """
+        with self.writer() as writer:
+            writer.append(block, keys)
+        return self.num_rows
+
+    def writer(self) -> StoreWriter:
+        """Return a writer for many appends with few commits: ``with store.writer() as writer: ...``."""
+        return StoreWriter(self._open.path, self._reopen)
+
+    def close(self) -> None:
+        """Let go of the files; gathers that are under way end well."""
+        self._opened = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def _open(self) -> OpenedStore:
+        opened = self._opened
+        if opened is None:
+            raise StoreError(f"{self._path} was closed; open it again")
+        return opened
+
+    @property
+    def _commit(self) -> Commit:
+        return self._open.commit
+
+    def _reopen(self) -> None:
+        self._opened = open_store(self._path)
+
+    def _require_out(self, rows: Int64Array, out: AnyArray, columns: Int64Array | None) -> None:
+        width = self.num_columns if columns is None else len(columns)
+        if out.shape != (len(rows), width):
+            raise ConfigError(f"out has shape {out.shape}, but {(len(rows), width)} are gathered")
+        if out.dtype != self.dtype and not np.can_cast(self.dtype, out.dtype, "same_kind"):
+            raise ConfigError(f"out is {out.dtype}, which {self.dtype} rows cannot be cast to")
+        if not out.flags.writeable:
+            raise ConfigError("out cannot be written")
+        if columns is not None and width and (columns.min() < 0 or columns.max() >= self.num_columns):
+            raise ConfigError(f"columns must be in 0..{self.num_columns - 1}, not {columns.min()}..{columns.max()}")

@@ -1,0 +1,240 @@
+"""One commit of a store, mapped and pinned: what later writers do is not seen here."""
+
+from __future__ import annotations
+
+import mmap
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rowlock.arrays import empty_aligned
+from rowlock.errors import ConfigError, KeyTypeError, StoreCorruptError, StoreFormatError
+from rowlock.store.array_files import require_arrays
+from rowlock.store.committed import map_keys, map_run
+from rowlock.store.format import chunk_name, read_commit
+from rowlock.store.key_index import KeyIndex
+from rowlock.store.mapped import map_file
+from rowlock.store.raw import RawShards, shard_path
+from rowlock.store.row_check import RowFactors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from rowlock.arrays import AnyArray, Int64Array, UInt64Array
+    from rowlock.keys import Keys
+
+__all__ = ["OpenedStore"]
+
+_PIECE_BYTES = 256 << 10  # of rows on their way through a cast: they stay in the second-level cache
+_VERIFY_ROWS = 1 << 16
+_NONE = np.empty(0, np.uint64)
+_NO_NUMBERS = np.empty(0, np.int64)
+
+
+class OpenedStore:
+    """Maps of all files of one commit.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no root.
+    StoreFormatError
+        A piece is missing, cut off, or of a newer format.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.commit = read_commit(path)
+        commit = self.commit
+        require_arrays(path, commit)
+        self._factors = RowFactors.of(commit.uuid, commit.row_bytes)
+        self._shards = RawShards(path, commit)
+        self._checks: UInt64Array = map_file(path / "row_check" / chunk_name(0), 8 * commit.num_rows, random=True).view(
+            "<u8"
+        )
+        self._keys = map_keys(path, commit.key_kind, commit.num_rows, commit.key_bytes) if commit.key_kind else None
+        self._runs = [map_run(path, run) for run in commit.key_index]
+        if self._keys is not None and len(self._keys) != commit.num_rows:
+            raise StoreFormatError(f"{path} has {len(self._keys):,} keys for {commit.num_rows:,} rows")
+
+    @cached_property
+    def index(self) -> KeyIndex | None:
+        """From keys to rows; None without keys."""
+        if self._keys is None:
+            return None
+        keys = self._keys
+        return KeyIndex(self._runs, lambda: keys, keys.kind, str(self.path))
+
+    @cached_property
+    def keys(self) -> Keys | None:
+        """The stored keys, mapped; hashed once, so that a damaged key is not handed out."""
+        if self._keys is not None and self._digest_of_keys() != self.commit.keys_digest:
+            raise StoreCorruptError(
+                f"the stored keys of {self.path} are damaged. `store.verify()` lists the rows; restore the file"
+                " from a copy."
+            )
+        return self._keys
+
+    def gather(
+        self,
+        rows: Int64Array,
+        out: AnyArray,
+        columns: Int64Array | None,
+        key_hashes: UInt64Array | None,
+        *,
+        verify: bool = True,
+    ) -> None:
+        """See `FeatureStore.gather`."""
+        direct = columns is None and out.dtype == self.commit.row_dtype and out.flags.c_contiguous
+        if direct:
+            self._gather_exact(rows, out, key_hashes, verify=verify)
+            return
+        piece = max(1, _PIECE_BYTES // self.commit.row_bytes)
+        exact = empty_aligned((min(piece, len(rows)), self.commit.num_columns), self.commit.row_dtype)
+        for start in range(0, len(rows), piece):
+            part = rows[start : start + piece]
+            hashes = None if key_hashes is None else key_hashes[start : start + piece]
+            self._gather_exact(part, exact[: len(part)], hashes, verify=verify)
+            _place(exact[: len(part)], out[start : start + piece], columns)
+
+    def will_need(self, rows: Int64Array) -> None:
+        """See `FeatureStore.will_need`."""
+        if not hasattr(mmap, "MADV_WILLNEED") or not len(rows):
+            return
+        if rows.min() < 0 or rows.max() >= self.commit.num_rows:
+            raise self._outside(rows)
+        from rowlock.store.advice_kernels import advise_rows  # noqa: PLC0415 - Numba is loaded on first use
+
+        advise_rows(rows, self._shards.bases, self.commit.rows_per_shard, self.commit.row_bytes,
+                    mmap.PAGESIZE, mmap.MADV_WILLNEED)  # fmt: skip
+
+    def rows_digest(self, num_rows: int) -> str:
+        """Return the digest of the checks of the first `num_rows` rows, in hexadecimal."""
+        from rowlock.key_kernels import digest_words  # noqa: PLC0415 - Numba is loaded on first use
+
+        return f"{int(digest_words(self._checks[:num_rows], np.uint64(0))):016x}"
+
+    def verify(self, progress: Callable[[int, int], None]) -> list[tuple[int, int, str]]:
+        """See `FeatureStore.verify`."""
+        bad: list[int] = []
+        commit = self.commit
+        piece = min(_VERIFY_ROWS, max(1, (8 << 20) // commit.row_bytes))
+        out = np.empty((piece, commit.num_columns), commit.row_dtype)
+        for start in range(0, commit.num_rows, piece):
+            rows = np.arange(start, min(start + piece, commit.num_rows), dtype=np.int64)
+            bad += self._wrong_rows(rows, out[: len(rows)]).tolist()
+            progress(int(rows[-1]) + 1, commit.num_rows)
+        found = [
+            (first, stop, f"the bytes, the check or the key of the row (shard {self._shard_of(first)})")
+            for first, stop in _ranges(bad)
+        ]
+        if self.rows_digest(commit.num_rows) != commit.rows_digest:
+            found.append((0, commit.num_rows, "the checks together are not those that were committed"))
+        if self._keys is not None and self._digest_of_keys() != commit.keys_digest:
+            found.append((0, commit.num_rows, "the keys together are not those that were committed"))
+        return found + [
+            (0, commit.num_rows, f"the key index ({run.name})")
+            for run in self._runs
+            if run.digest != run.compute_digest()
+        ]
+
+    def _gather_exact(
+        self, rows: Int64Array, out: AnyArray, key_hashes: UInt64Array | None, *, verify: bool = True
+    ) -> None:
+        found, num_bad, hashes = self._copy(rows, out, key_hashes, verify=verify)
+        if num_bad < 0:
+            raise self._outside(rows)
+        if num_bad:
+            raise self._corrupt(rows, found, hashes is not None and key_hashes is not None)
+
+    def _copy(
+        self, rows: Int64Array, out: AnyArray, key_hashes: UInt64Array | None, *, verify: bool = True
+    ) -> tuple[UInt64Array, int, UInt64Array | None]:
+        """Copy rows and return their checks, how many are wrong, and the key hashes they were bound to."""
+        from rowlock.store.row_kernels import gather_rows  # noqa: PLC0415 - Numba is loaded on first use
+
+        commit, keys = self.commit, self._keys
+        if key_hashes is None and keys is not None and keys.numbers is None and verify:
+            key_hashes = self._text_hashes(rows, keys)
+        numbers = _NO_NUMBERS if keys is None or keys.numbers is None else keys.numbers
+        found = np.empty(len(rows), np.uint64)
+        num_bad = gather_rows(
+            rows, self._shards.bases, commit.rows_per_shard, commit.row_bytes, np.uint64(out.ctypes.data),
+            self._factors.factors, self._factors.salt, self._checks, numbers,
+            _NONE if key_hashes is None else key_hashes, verify, found,
+        )  # fmt: skip
+        return found, num_bad, key_hashes
+
+    def _text_hashes(self, rows: Int64Array, keys: Keys) -> UInt64Array:
+        from rowlock.key_kernels import hash_text  # noqa: PLC0415 - Numba is loaded on first use
+
+        hashes = np.empty(len(rows), np.uint64)
+        hash_text(keys.data, keys.offsets, rows, hashes)  # what cannot be read gets 0, and fails the check
+        return hashes
+
+    def _wrong_rows(self, rows: Int64Array, out: AnyArray) -> Int64Array:
+        found, num_bad, _ = self._copy(rows, out, None)
+        return rows[found != self._checks[rows]] if num_bad else rows[:0]
+
+    def _digest_of_keys(self) -> str:
+        from rowlock.key_kernels import digest_words  # noqa: PLC0415 - Numba is loaded on first use
+
+        if self._keys is None:
+            return "0" * 16
+        try:
+            return f"{int(digest_words(self._keys.hash(), np.uint64(0))):016x}"
+        except KeyTypeError:  # offsets outside of the text
+            return "damaged offsets"
+
+    def _shard_of(self, row: int) -> str:
+        return str(shard_path(self.path, row // self.commit.rows_per_shard))
+
+    def _outside(self, rows: Int64Array) -> ConfigError:
+        wrong = rows[(rows < 0) | (rows >= self.commit.num_rows)]
+        return ConfigError(
+            f"{len(wrong)} of {len(rows)} rows are not in {self.path} (rows 0..{self.commit.num_rows - 1}):"
+            f" {', '.join(map(str, wrong[:5].tolist()))}. Rows are never counted from the end."
+        )
+
+    def _corrupt(self, rows: Int64Array, found: UInt64Array, given: bool) -> StoreCorruptError:
+        """Return the error that says which rows, where, and what to do."""
+        stored = self._checks[rows]
+        wrong = np.flatnonzero(found != stored)
+        row, commit = int(rows[wrong[0]]), self.commit
+        name = ""
+        if self._keys is not None:
+            name = f" (key {self._keys.describe(np.array([row]))})"
+        cause = "its bytes, its check or its key" if not given else "its bytes or its check, or it is another key's row"
+        return StoreCorruptError(
+            f"row {row}{name} of {self.path} is not as it was written: row_check {int(found[wrong[0]]):016x},"
+            f" stored {int(stored[wrong[0]]):016x}; {cause}. It lies in {self._shard_of(row)} at byte"
+            f" {row % commit.rows_per_shard * commit.row_bytes:,}, {commit.row_bytes:,} bytes long."
+            f" {len(wrong)} of the {len(rows)} gathered rows are damaged, none was delivered."
+            " `store.verify()` lists all; restore the file from a copy, or write those rows again.",
+            rows=sorted(set(rows[wrong].tolist())),
+        )
+
+
+def _place(exact: AnyArray, out: AnyArray, columns: Int64Array | None) -> None:
+    """Choose columns and cast; NumPy does both without holding the GIL."""
+    if columns is None:
+        np.copyto(out, exact, casting="same_kind")
+    elif out.dtype == exact.dtype and out.flags.c_contiguous:
+        np.take(exact, columns, axis=1, out=out, mode="clip")
+    else:
+        np.copyto(out, np.take(exact, columns, axis=1), casting="same_kind")
+
+
+def _ranges(rows: list[int]) -> list[tuple[int, int]]:
+    """Return ascending rows as half-open ranges."""
+    if not rows:
+        return []
+    values = np.array(rows)
+    edges = np.flatnonzero(np.diff(values) != 1) + 1
+    return [(int(part[0]), int(part[-1]) + 1) for part in np.split(values, edges)]

@@ -1,0 +1,69 @@
+"""Loads and copies at a raw address, for compiled loops over mapped files; nothing here checks bounds.
+
+A map of many files has many base addresses, rows start at any byte, and Numba's arrays know neither. These
+few instructions do: unaligned little-endian words, a copy, and a hint to fetch a line early.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir  # type: ignore[import-untyped] # comes with Numba, untyped
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+__all__ = ["copy_bytes", "load_byte", "load_word", "prefetch"]
+
+_BYTE = ir.IntType(8)
+_WORD = ir.IntType(64)
+
+
+@intrinsic
+def load_word(_context: Any, _base: Any, _index: Any) -> Any:
+    """Return the little-endian uint64 at ``base + 8 * index``, which need not be aligned."""
+
+    def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        base = builder.inttoptr(arguments[0], _WORD.as_pointer())
+        return builder.load(builder.gep(base, [arguments[1]]), align=1)
+
+    return types.uint64(types.uint64, types.int64), generate
+
+
+@intrinsic
+def load_byte(_context: Any, _base: Any, _index: Any) -> Any:
+    """Return the byte at ``base + index`` as uint64."""
+
+    def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        base = builder.inttoptr(arguments[0], _BYTE.as_pointer())
+        return builder.zext(builder.load(builder.gep(base, [arguments[1]]), align=1), _WORD)
+
+    return types.uint64(types.uint64, types.int64), generate
+
+
+@intrinsic
+def copy_bytes(_context: Any, _target: Any, _source: Any, _num_bytes: Any) -> Any:
+    """Copy `num_bytes` from address `source` to address `target`, which do not overlap."""
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        target, source = (builder.inttoptr(a, _BYTE.as_pointer()) for a in arguments[:2])
+        cgutils.raw_memcpy(builder, target, source, arguments[2], 1, align=1)
+        return context.get_dummy_value()
+
+    return types.void(types.uint64, types.uint64, types.int64), generate
+
+
+@intrinsic
+def prefetch(_context: Any, _address: Any) -> Any:
+    """Ask the processor for the cache line at `address`; never faults, whatever the address."""
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        number = ir.IntType(32)
+        pointer = _BYTE.as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        address = builder.inttoptr(arguments[0], pointer)
+        builder.call(function, [address, number(0), number(3), number(1)])  # read, keep, data
+        return context.get_dummy_value()
+
+    return types.void(types.uint64), generate

@@ -1,0 +1,89 @@
+"""Imports at module level go one way only: each layer may see those before it."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import rowlock
+
+SOURCE = Path(rowlock.__file__).parent
+LAYERS = [
+    "errors",
+    "arrays memory",
+    "key_kernels permutation_kernel",
+    "keys permutation pictures",
+    "store",
+    "table",
+    "inputs.base",
+    "inputs.matrices",
+    "inputs.columns inputs.features inputs.images",
+    "inputs",
+    "bad_rows batch",
+    "gathering plan split",
+    "dataset",
+    "engine state stats",
+    "loader",
+    "keras torch jax ray",
+    "__init__",
+    "demo selftest",
+    "cli",
+    "__main__",
+]
+RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer.split()}
+
+
+def layer_of(module):
+    """The longest listed name that holds the module."""
+    parts = module.removeprefix("rowlock").removeprefix(".").split(".")
+    while parts and ".".join(parts) not in RANK:
+        parts.pop()
+    return ".".join(parts) or "__init__"
+
+
+def module_of(path):
+    name = path.relative_to(SOURCE).with_suffix("").as_posix().replace("/", ".")
+    return name.removesuffix(".__init__")
+
+
+def imports_at_module_level(tree):
+    for node in tree.body:
+        if isinstance(node, ast.If):  # if TYPE_CHECKING
+            continue
+        for inner in ast.walk(node) if isinstance(node, ast.Try) else [node]:
+            if isinstance(inner, ast.Import):
+                yield from (alias.name for alias in inner.names)
+            elif isinstance(inner, ast.ImportFrom) and inner.module:
+                yield from (f"{inner.module}.{alias.name}" for alias in inner.names)
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=module_of)
+def test_imports_go_one_way(path):
+    own = module_of(path)
+    assert layer_of(f"rowlock.{own}") in RANK, f"{own} has no place in LAYERS"
+    for imported in imports_at_module_level(ast.parse(path.read_text())):
+        if imported.split(".")[0] != "rowlock":
+            continue
+        mine, its = layer_of(f"rowlock.{own}"), layer_of(imported)
+        assert RANK[its] < RANK[mine] or its == mine, f"{own} imports {imported}, which is not below it"
+
+
+def test_importing_rowlock_loads_no_framework_and_no_compiler():
+    code = (
+        "import sys, rowlock;"
+        "print([m for m in ('keras','torch','jax','tensorflow','ray','numba','tensorstore','PIL','pandas','polars',"
+        "'scipy','matplotlib','simplejpeg','typer') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert found.stdout.strip() == "[]"
+
+
+def test_importing_rowlock_takes_less_than_half_a_second_of_processor_time():
+    code = "import time; t = time.process_time(); import rowlock; print(time.process_time() - t)"
+    seconds = [
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+        for _ in range(3)
+    ]
+    assert min(seconds) < 0.5

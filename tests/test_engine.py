@@ -1,0 +1,223 @@
+import gc
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rowlock.engine import Engine, default_engine
+from rowlock.errors import ConfigError, ForkedLoaderError, LoaderClosedError
+
+
+class Squares:
+    """A job whose every part can sleep or fail, and whose result tells its number."""
+
+    def __init__(self, number, num_parts=3, fail=None, sleep=0.0, num_bytes=100):
+        self.number = number
+        self.num_bytes = num_bytes
+        self.done = [None] * num_parts
+        self.fail = fail or {}
+        self.sleep = sleep
+
+    def pieces(self):
+        return range(len(self.done))
+
+    def run(self, piece):
+        time.sleep(random.random() * self.sleep)
+        if piece in self.fail:
+            raise self.fail[piece]
+        self.done[piece] = self.number * 10 + piece
+
+
+def rowlock_threads():
+    return [thread for thread in threading.enumerate() if thread.name == "rowlock"]
+
+
+def wait_until(condition, seconds=10.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.005)
+
+
+def take_from_closed(stream, seen):
+    with pytest.raises(LoaderClosedError):
+        stream.take()
+    seen.append("closed")
+
+
+@given(st.integers(1, 4), st.sampled_from([0, 1, 2, 8]), st.integers(0, 12), st.integers(0, 5))
+def test_jobs_come_in_order_and_whole_for_any_threads_and_prefetch(num_threads, prefetch, num_jobs, num_parts):
+    with Engine(num_threads=num_threads, prefetch=prefetch) as engine:
+        stream = engine.stream(lambda number: Squares(number, num_parts, sleep=0.001), 3)
+        for number in range(3, 3 + num_jobs):
+            job = stream.take()
+            assert job.number == number
+            assert job.done == [number * 10 + part for part in range(num_parts)]
+
+
+def test_no_more_jobs_are_begun_than_prefetch_allows():
+    begun = []
+    with Engine(num_threads=2, prefetch=3) as engine:
+        stream = engine.stream(lambda number: begun.append(number) or Squares(number), 0)
+        stream.take()
+        assert begun == [0, 1, 2, 3]
+
+
+def test_the_budget_holds_back_jobs_but_never_the_one_that_is_waited_for():
+    with Engine(num_threads=2, prefetch=50, memory_budget=1000) as engine:
+        begun = []
+        stream = engine.stream(lambda number: begun.append(number) or Squares(number, num_bytes=400), 0)
+        for number in range(20):
+            assert stream.take().number == number
+            assert len(begun) <= number + 1 + 3
+
+
+def test_a_job_larger_than_the_budget_is_refused_with_both_numbers():
+    with Engine(memory_budget=1000) as engine:
+        stream = engine.stream(lambda number: Squares(number, num_bytes=4000), 0)
+        with pytest.raises(ConfigError, match="takes 4,000 bytes, more than the memory budget of 1,000"):
+            stream.take()
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError, StopIteration, KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError]
+)
+@pytest.mark.parametrize("prefetch", [0, 1, 8])
+def test_an_exception_of_any_class_arrives_at_its_own_job_and_not_before(error, prefetch):
+    def job(number):
+        return Squares(number, fail={2: error("late"), 1: error("first")} if number == 4 else None, sleep=0.001)
+
+    with Engine(num_threads=3, prefetch=prefetch) as engine:
+        stream = engine.stream(job, 0)
+        assert [stream.take().number for _ in range(4)] == [0, 1, 2, 3]
+        for _ in range(2):  # it does not end the stream, and is not skipped either
+            with pytest.raises(error, match="first"):
+                stream.take()
+
+
+def test_two_streams_share_threads_and_do_not_mix():
+    with Engine(num_threads=2, prefetch=2) as engine:
+        streams = [engine.stream(lambda number, base=base: Squares(base + number, sleep=0.001), 0) for base in (0, 500)]
+        for number in range(20):
+            assert [stream.take().number for stream in streams] == [number, 500 + number]
+        assert len(rowlock_threads()) <= 2
+
+
+def test_threads_end_when_the_last_stream_is_forgotten():
+    engine = Engine(num_threads=3)
+    for _ in range(20):
+        stream = engine.stream(lambda number: Squares(number, sleep=0.001), 0)
+        stream.take()
+        del stream
+    gc.collect()
+    wait_until(lambda: not rowlock_threads())
+
+
+def test_closing_is_prompt_while_a_part_hangs_and_may_be_done_twice():
+    hung = threading.Event()
+
+    class Hanging(Squares):
+        def run(self, piece):
+            hung.set()
+            release.wait(30)
+
+    release = threading.Event()
+    engine = Engine(num_threads=2, prefetch=2)
+    stream = engine.stream(Hanging, 0)
+    waiter = threading.Thread(target=take_from_closed, args=(stream, []))
+    waiter.start()
+    assert hung.wait(10)
+    started = time.monotonic()
+    engine.close()
+    engine.close()
+    assert time.monotonic() - started < 5
+    waiter.join(5)
+    assert not waiter.is_alive()
+    release.set()
+    with pytest.raises(LoaderClosedError):
+        stream.take()
+
+
+def test_closing_a_stream_wakes_whoever_waits_for_it():
+    release = threading.Event()
+
+    class Hanging(Squares):
+        def run(self, piece):
+            release.wait(30)
+
+    with Engine(num_threads=1) as engine:
+        stream = engine.stream(Hanging, 0)
+        seen = []
+        waiter = threading.Thread(target=take_from_closed, args=(stream, seen))
+        waiter.start()
+        wait_until(rowlock_threads)
+        stream.close()
+        waiter.join(10)
+        assert seen
+        release.set()
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_gets_a_clear_error_at_once():
+    with Engine(num_threads=2) as engine:
+        stream = engine.stream(Squares, 0)
+        stream.take()
+        child = os.fork()
+        if child == 0:
+            try:
+                stream.take()
+            except ForkedLoaderError:
+                fresh = default_engine().stream(Squares, 0)
+                os._exit(0 if fresh.take().number == 0 else 2)
+            os._exit(3)
+        deadline = time.monotonic() + 20
+        while (found := os.waitpid(child, os.WNOHANG))[0] == 0:
+            if time.monotonic() > deadline:
+                os.kill(child, signal.SIGKILL)
+                pytest.fail("the child hung")
+            time.sleep(0.01)
+        assert os.waitstatus_to_exitcode(found[1]) == 0
+
+
+@pytest.mark.parametrize("hang", [False, True])
+def test_the_interpreter_exits_promptly_with_a_live_stream(hang):
+    code = f"""
+import sys, time
+from rowlock.engine import default_engine
+class Job:
+    num_bytes = 1
+    def __init__(self, number): self.number = number
+    def pieces(self): return [0]
+    def run(self, piece): time.sleep(60 if {hang} and self.number > 0 else 0.001)
+stream = default_engine().stream(Job, 0)
+stream.take()
+sys.exit(7)
+"""
+    started = time.monotonic()
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=40, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (7, "", "")
+    assert time.monotonic() - started < 20
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"num_threads": 0}, {"num_threads": 1.5}, {"prefetch": -1}, {"memory_budget": "many"}]
+)
+def test_wrong_settings_are_refused(arguments):
+    with pytest.raises(ConfigError):
+        Engine(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("text", "num_bytes"), [("2GiB", 2 * 2**30), ("500 MB", 500_000_000), ("1.5kib", 1536), (77, 77), ("12", 12)]
+)
+def test_sizes_are_read_as_people_write_them(text, num_bytes):
+    from rowlock.memory import parse_bytes
+
+    assert parse_bytes(text) == num_bytes
