@@ -70,7 +70,7 @@ def warm(folder, num_rows, num_columns, num_rounds):
     """Print rates with everything in the page cache."""
     competitors = ways(folder)
     rng = np.random.default_rng(1)
-    whole = rng.permutation(num_rows)[: len(rng.permutation(num_rows)) // 64 * 64].reshape(-1, 64)
+    whole = rng.permutation(num_rows)[: num_rows // 64 * 64].reshape(-1, 64)
     for way in competitors.values():
         seconds(way, whole, 1, num_columns)
     count = max(1024, ROWS_A_ROUND * 1000 // num_columns // 1024 * 1024)

@@ -25,6 +25,9 @@ class Squares:
         self.fail = fail or {}
         self.sleep = sleep
 
+    def will_need(self):
+        self.was_announced = True
+
     def pieces(self):
         return range(len(self.done))
 
@@ -60,6 +63,14 @@ def test_jobs_come_in_order_and_whole_for_any_threads_and_prefetch(num_threads, 
             job = stream.take()
             assert job.number == number
             assert job.done == [number * 10 + part for part in range(num_parts)]
+
+
+def test_jobs_that_wait_for_others_are_announced():
+    with Engine(num_threads=1, prefetch=3) as engine:
+        stream = engine.stream(Squares, 0)
+        jobs = [stream.take() for _ in range(8)]
+    assert all(job.was_announced for job in jobs[2:])  # the first two were wanted at once
+    assert not hasattr(jobs[0], "was_announced")
 
 
 def test_no_more_jobs_are_begun_than_prefetch_allows():
@@ -194,6 +205,7 @@ from rowlock.engine import default_engine
 class Job:
     num_bytes = 1
     def __init__(self, number): self.number = number
+    def will_need(self): pass
     def pieces(self): return [0]
     def run(self, piece): time.sleep(60 if {hang} and self.number > 0 else 0.001)
 stream = default_engine().stream(Job, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 import threading
 import warnings
 from pathlib import Path
@@ -438,3 +439,8 @@ def test_column_names_must_fit(path):
             FeatureStore.write(path, numbered(3, 2), columns=columns)
     with pytest.raises(ConfigError, match="num_columns"):
         FeatureStore.create(path)
+
+
+def test_another_process_opens_the_store_anew(path):
+    store = FeatureStore.write(path, numbered(3, 2))
+    assert np.array_equal(pickle.loads(pickle.dumps(store))[:], numbered(3, 2))

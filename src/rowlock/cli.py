@@ -87,14 +87,17 @@ def info() -> None:
     import platform
     from importlib import metadata
 
+    from rowlock.pictures.versions import versions
+
     table = Table(box=None, show_header=False)
     table.add_row("rowlock", rowlock.__version__)
     table.add_row("python", platform.python_version())
     table.add_row("system", f"{platform.system()} {platform.machine()}")
-    needed = ("numpy", "numba", "pillow", "simplejpeg", "narwhals", "pyarrow")
+    needed = ("numpy", "numba", "narwhals", "pyarrow")
     optional = ("keras", "jax", "torch", "tensorflow", "tensorflow-cpu", "ray", "pandas", "polars")
     for package in (*needed, *optional):
         table.add_row(package, _version(metadata, package))
+    table.add_row("decoders", versions())
     console.print(table)
 
 

@@ -296,12 +296,6 @@ class Dataset:
         check_rows(rows, len(self))
         return Gathering(self._slots, self._opened.keys, rows, self._table_rows(rows), draw, on_error)
 
-    def will_need(self, rows: Int64Array) -> None:
-        """Tell all readers that these rows will be gathered soon."""
-        table_rows = self._table_rows(rows)
-        for slot in self._slots:
-            slot.reader.will_need(table_rows)
-
     def close(self) -> None:
         """Release the stores that this dataset opened, for all parts of it."""
         for slot in self._slots:

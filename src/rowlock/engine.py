@@ -27,6 +27,9 @@ __all__ = ["Engine", "Job", "Stream", "default_engine"]
 CLOSE_SECONDS = 2.0
 """How long closing waits for threads; what hangs longer is left behind, as daemons."""
 
+_HINT = -1
+"""In the place of a piece's number: tell disks what the job will read."""
+
 Part = TypeVar("Part")
 
 
@@ -36,6 +39,9 @@ class Job(Protocol[Part]):
     @property
     def num_bytes(self) -> int:
         """Memory that the result takes."""
+
+    def will_need(self) -> None:
+        """Tell disks what the parts will read; called soon after queueing, where other jobs are done first."""
 
     def pieces(self) -> Iterable[Part]:
         """Allocate the result and return the parts; called once."""
@@ -245,9 +251,12 @@ class _Pool:
         entry.begin()
         with self._lock:
             self._check_open(entry)
+            if not must:
+                entry.num_left += 1
+                self._tasks.appendleft((entry, _HINT))
             self._tasks.extend((entry, place) for place in range(len(entry.pieces)))
-            self._start_threads(len(entry.pieces))
-            self._work_is_there.notify(len(entry.pieces))
+            self._start_threads(entry.num_left)
+            self._work_is_there.notify(entry.num_left)
         return True
 
     def delivered(self, entry: _Entry[Any]) -> None:
@@ -326,7 +335,10 @@ def _work(pool: _Pool) -> None:
         entry, place = task
         error: BaseException | None = None
         try:
-            entry.job.run(entry.pieces[place])
+            if place == _HINT:
+                entry.job.will_need()
+            else:
+                entry.job.run(entry.pieces[place])
         except BaseException as raised:  # noqa: BLE001 - it is raised where the batch is asked for
             error = raised
         pool.finished(entry, place, error)

@@ -91,6 +91,11 @@ class Gathering:
         """Memory of the batch's arrays."""
         return sum(slot.reader.spec.row_bytes for slot in self._slots) * len(self._rows)
 
+    def will_need(self) -> None:
+        """Tell the readers, and they their disks, which rows come."""
+        for slot in self._slots:
+            slot.reader.will_need(self._table_rows)
+
     def pieces(self) -> Iterator[Piece]:
         """Allocate the arrays and cut the work: costly inputs by rows, all others together."""
         num_rows = len(self._rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 import os
@@ -150,14 +151,12 @@ class _ImagesReader(Reader):
 
         will_need(map(self._root.locate, self._paths.take(rows)))
 
-    @property
+    @functools.cached_property
     def fingerprint(self) -> str:
-        """Everything besides the files' bytes that decides about the pixels, as text."""
-        from rowlock.pictures.versions import versions  # noqa: PLC0415 - asks Pillow
-
+        """Which files, and what is made of them; decoder versions are left out, so that an upgrade ends no run."""
         images = self._images
-        settings = f"size={images.size} channels={images.channels} dtype={images.dtype} scale={images.scale!r}"
-        return f"images {settings} fit={images.resize} {versions()}"
+        shape = "x".join(map(str, self.spec.shape))
+        return f"{self._paths.digest()}:{shape}:{images.dtype}:{images.scale!r}:{images.resize}"
 
     def _load(self, row: int, path: bytes, out: AnyArray) -> None:
         images = self._images

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,13 @@ class PathColumn:
         values = self._values
         starts, stops = self._offsets[rows].tolist(), self._offsets[rows + 1].tolist()
         return [bytes(values[start:stop]) for start, stop in zip(starts, stops, strict=True)]
+
+    def digest(self) -> str:
+        """Return a short text that other paths, or the same in another order, do not have."""
+        first, stop = int(self._offsets[0]), int(self._offsets[-1])
+        found = hashlib.blake2b((self._offsets - first).data, digest_size=8)
+        found.update(self._values[first:stop])
+        return found.hexdigest()
 
     def _rows_with_nul(self) -> Int64Array:
         first, stop = int(self._offsets[0]), int(self._offsets[-1])

@@ -1,4 +1,4 @@
-"""Which decoders make the pixels: two versions may differ in a level, so caches and saved states name them."""
+"""Which decoders make the pixels: two versions may differ in a level, so `rowlock info` names them."""
 
 from __future__ import annotations
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FeatureStore"]
 
+_TOLD_ROWS = 4096  # rows that the disk is told about, before they are read
+
 
 class FeatureStore:
     """A matrix on disk with a key for every row, in the commit that it had when it was opened.
@@ -264,7 +266,10 @@ class FeatureStore:
         """Return rows by number: an int (shape (num_columns,)), a slice, a list, an array or a mask."""
         rows = rows_of(selection, self.num_rows)
         out = np.empty((len(rows), self.num_columns), self.dtype)
-        self.gather(rows, out)
+        for start in range(0, len(rows), _TOLD_ROWS):
+            part = rows[start : start + _TOLD_ROWS]
+            self.will_need(part)
+            self.gather(part, out[start : start + _TOLD_ROWS])
         return out[0] if np.ndim(selection) == 0 and not isinstance(selection, slice) else out
 
     def by_key(self, keys: Any) -> AnyArray:
@@ -342,13 +347,14 @@ class FeatureStore:
         -----
         Takes no lock, and releases the GIL for its work.
         """
+        opened = self._open
         rows = np.ascontiguousarray(rows, np.int64)
-        self._require_out(rows, out, columns)
+        _require_out(opened.commit, rows, out, columns)
         if key_hashes is not None:
             key_hashes = np.ascontiguousarray(key_hashes, np.uint64)
             if key_hashes.shape != rows.shape:
                 raise ConfigError(f"{key_hashes.shape} key hashes for {rows.shape} rows")
-        self._open.gather(rows, out, columns, key_hashes)
+        opened.gather(rows, out, columns, key_hashes)
 
     def will_need(self, rows: Int64Array) -> None:
         """Tell the system that `rows` will be gathered soon; does nothing where it cannot be told."""
@@ -395,6 +401,10 @@ class FeatureStore:
         """Let go of the files; gathers that are under way end well."""
         self._opened = None
 
+    def __reduce__(self) -> tuple[type[Self], tuple[str]]:
+        """Another process opens the store anew, in the commit that it then finds."""
+        return type(self), (str(self._path),)
+
     def __enter__(self) -> Self:
         return self
 
@@ -417,13 +427,15 @@ class FeatureStore:
     def _reopen(self) -> None:
         self._opened = open_store(self._path)
 
-    def _require_out(self, rows: Int64Array, out: AnyArray, columns: Int64Array | None) -> None:
-        width = self.num_columns if columns is None else len(columns)
-        if out.shape != (len(rows), width):
-            raise ConfigError(f"out has shape {out.shape}, but {(len(rows), width)} are gathered")
-        if out.dtype != self.dtype and not np.can_cast(self.dtype, out.dtype, "same_kind"):
-            raise ConfigError(f"out is {out.dtype}, which {self.dtype} rows cannot be cast to")
-        if not out.flags.writeable:
-            raise ConfigError("out cannot be written")
-        if columns is not None and width and (columns.min() < 0 or columns.max() >= self.num_columns):
-            raise ConfigError(f"columns must be in 0..{self.num_columns - 1}, not {columns.min()}..{columns.max()}")
+
+def _require_out(commit: Commit, rows: Int64Array, out: AnyArray, columns: Int64Array | None) -> None:
+    """Refuse an output that the rows do not fit into."""
+    width = commit.num_columns if columns is None else len(columns)
+    if out.shape != (len(rows), width):
+        raise ConfigError(f"out has shape {out.shape}, but {(len(rows), width)} are gathered")
+    if out.dtype != commit.row_dtype and not np.can_cast(commit.row_dtype, out.dtype, "same_kind"):
+        raise ConfigError(f"out is {out.dtype}, which {commit.row_dtype} rows cannot be cast to")
+    if not out.flags.writeable:
+        raise ConfigError("out cannot be written")
+    if columns is not None and width and (columns.min() < 0 or columns.max() >= commit.num_columns):
+        raise ConfigError(f"columns must be in 0..{commit.num_columns - 1}, not {columns.min()}..{columns.max()}")

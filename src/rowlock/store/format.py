@@ -20,6 +20,7 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -96,12 +97,12 @@ class Commit:
     keys_digest: str = "0" * 16
     key_index: tuple[Run, ...] = field(default=())
 
-    @property
+    @cached_property
     def row_bytes(self) -> int:
         """Size of one stored row in bytes."""
         return self.num_columns * self.row_dtype.itemsize
 
-    @property
+    @cached_property
     def row_dtype(self) -> np.dtype[Any]:
         """Dtype of the matrix, little-endian."""
         return np.dtype(self.dtype).newbyteorder("<")

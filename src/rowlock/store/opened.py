@@ -29,6 +29,7 @@ __all__ = ["OpenedStore"]
 
 _PIECE_BYTES = 256 << 10  # of rows on their way through a cast: they stay in the second-level cache
 _VERIFY_ROWS = 1 << 16
+_SAMPLES = 8  # rows of which all are in memory, before a whole batch is taken for cached
 _NONE = np.empty(0, np.uint64)
 _NO_NUMBERS = np.empty(0, np.int64)
 
@@ -111,8 +112,10 @@ class OpenedStore:
             raise self._outside(rows)
         from rowlock.store.advice_kernels import advise_rows  # noqa: PLC0415 - Numba is loaded on first use
 
-        advise_rows(rows, self._shards.bases, self.commit.rows_per_shard, self.commit.row_bytes,
-                    mmap.PAGESIZE, mmap.MADV_WILLNEED)  # fmt: skip
+        commit = self.commit
+        page, advice = mmap.PAGESIZE, mmap.MADV_WILLNEED
+        samples = _SAMPLES if self._shards.residency_is_told else 0
+        advise_rows(rows, self._shards.bases, commit.rows_per_shard, commit.row_bytes, page, advice, samples)
 
     def rows_digest(self, num_rows: int) -> str:
         """Return the digest of the checks of the first `num_rows` rows, in hexadecimal."""
@@ -128,6 +131,7 @@ class OpenedStore:
         out = np.empty((piece, commit.num_columns), commit.row_dtype)
         for start in range(0, commit.num_rows, piece):
             rows = np.arange(start, min(start + piece, commit.num_rows), dtype=np.int64)
+            self.will_need(rows)
             bad += self._wrong_rows(rows, out[: len(rows)]).tolist()
             progress(int(rows[-1]) + 1, commit.num_rows)
         found = [

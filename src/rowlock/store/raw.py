@@ -32,6 +32,9 @@ class RawShards:
     ----------
     bases : uint64, shape (num_shards,)
         Address of the first row of every shard; valid as long as this object lives.
+    residency_is_told : bool
+        Whether the system says which pages are in memory. Linux says it to those who may write the file, and
+        tells others that all are.
     """
 
     def __init__(self, path: Path, commit: Commit) -> None:
@@ -40,6 +43,7 @@ class RawShards:
             for number, num_bytes in enumerate(_committed_bytes(commit))
         ]
         self.bases: UInt64Array = np.array([shard.ctypes.data for shard in self._maps], np.uint64)
+        self.residency_is_told = bool(self._maps) and os.access(shard_path(path, 0), os.W_OK)
 
 
 def _committed_bytes(commit: Commit) -> list[int]:
