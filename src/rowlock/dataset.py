@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,15 +12,16 @@ import numpy as np
 from rowlock.bad_rows import BadRow, BadRows, OnError, check_policy
 from rowlock.errors import AlignmentError, ConfigError
 from rowlock.gathering import Gathering, Slot
-from rowlock.inputs import Column, Input, Labels
+from rowlock.inputs import Input, Labels
 from rowlock.inputs.base import Draw, check_rows
 from rowlock.plan import Last, Plan
+from rowlock.roles import roles_of
 from rowlock.split import split_rows
 from rowlock.table import Table
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from rowlock.arrays import AnyArray, ArraySpec, Int64Array
     from rowlock.batch import Batch
@@ -78,9 +78,7 @@ class Dataset:
     ) -> None:
         if missing not in ("raise", "drop"):
             raise ConfigError(f"missing must be 'raise' or 'drop', not {missing!r}")
-        named = [*_inputs(inputs), *_targets(target)]
-        if sample_weight is not None:
-            named.append(("sample_weight", "", Column(sample_weight)))
+        named = roles_of(inputs, target, sample_weight)
         table = Table(frame, key=key, missing=missing)
         keys = table.row_keys()
         slots = tuple(Slot(role, name, what.open(table, name or role)) for role, name, what in named)
@@ -342,33 +340,6 @@ class Dataset:
                 "the mask's index is not this dataset's: it was made from another frame, or in another order."
                 " Make it from the dataset's own rows: part.frame['column'] > 3."
             )
-
-
-def _inputs(inputs: Mapping[str, Input]) -> list[tuple[str, str, Input]]:
-    if not isinstance(inputs, Mapping) or not inputs:
-        raise ConfigError("inputs is a dict of names and inputs, such as {'image': rl.Images('path', size=(150, 150))}")
-    for name, what in inputs.items():
-        if not isinstance(name, str) or not name:
-            raise ConfigError(f"an input is named by text, not by {name!r}")
-        _check_input(what, f"input {name!r}")
-    return [("input", name, what) for name, what in inputs.items()]
-
-
-def _targets(target: Input | Mapping[str, Input] | None) -> list[tuple[str, str, Input]]:
-    if target is None:
-        return []
-    targets: dict[str, Any] = dict(target) if isinstance(target, Mapping) else {"": target}
-    for name, what in targets.items():
-        _check_input(what, f"target {name!r}" if name else "the target")
-    return [("target", name, what) for name, what in targets.items()]
-
-
-def _check_input(what: object, name: str) -> None:
-    if not isinstance(what, Input):
-        example = (
-            f"rl.Labels({what!r}) or rl.Column({what!r})" if isinstance(what, str) else "rl.Images, rl.Features, ..."
-        )
-        raise ConfigError(f"{name} must say how it is read, not be {what!r}: write {example}")
 
 
 def _described(values: AnyArray) -> str:

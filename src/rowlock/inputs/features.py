@@ -190,7 +190,7 @@ def _by_key(features: Features, matrix: Any, table: Table, name: str) -> Int64Ar
             f" If they are the same thing, say so: rl.Features({matrix.address!r}, key={column!r})."
         )
     keys = table.keys(column)
-    places: Int64Array = store.find(keys)
+    places: Int64Array = store.find(keys, f"the frame's column {column!r}")
     missing = np.flatnonzero(places < 0)
     if len(missing) and (features.missing or table.missing) == "raise":
         raise MissingKeysError(

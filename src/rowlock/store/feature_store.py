@@ -10,6 +10,7 @@ from rowlock.errors import ConfigError, MissingKeysError, StoreError
 from rowlock.keys import Keys, key_name
 from rowlock.store.blocks import Source
 from rowlock.store.building import built_beside, store_path
+from rowlock.store.commit_facts import CommitFacts
 from rowlock.store.creation import SHARD_BYTES, first_commit, start_store, unique_keys
 from rowlock.store.opening import open_store
 from rowlock.store.progress import reporting
@@ -34,7 +35,7 @@ __all__ = ["FeatureStore"]
 _TOLD_ROWS = 4096  # rows that the disk is told about, before they are read
 
 
-class FeatureStore:
+class FeatureStore(CommitFacts):
     """A matrix on disk with a key for every row, in the commit that it had when it was opened.
 
     Made by `FeatureStore.open`, `FeatureStore.write` or `FeatureStore.create`. Every row that is read is
@@ -185,59 +186,9 @@ class FeatureStore:
         return self._path
 
     @property
-    def num_rows(self) -> int:
-        """Committed rows."""
-        return self._commit.num_rows
-
-    @property
-    def num_columns(self) -> int:
-        """Columns of the matrix."""
-        return self._commit.num_columns
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(num_rows, num_columns)."""
-        return self._commit.num_rows, self._commit.num_columns
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Dtype of the matrix."""
-        return self._commit.row_dtype
-
-    @property
-    def columns(self) -> list[str] | None:
-        """Names of the columns, or None."""
-        return None if self._commit.columns is None else list(self._commit.columns)
-
-    @property
     def keys(self) -> Keys | None:
         """The keys of all rows in order, mapped from the disk; None where rows have none."""
         return self._open.keys
-
-    @property
-    def key_kind(self) -> KeyKind | None:
-        """``"int"``, ``"text"`` or None."""
-        return self._commit.key_kind
-
-    @property
-    def key_name(self) -> str | None:
-        """What the keys are called: the name of the column that they came from."""
-        return self._commit.key_name
-
-    @property
-    def uuid(self) -> str:
-        """Identity of the store; appending keeps it, writing anew does not."""
-        return str(self._commit.uuid)
-
-    @property
-    def layout(self) -> str:
-        """How the rows lie on disk."""
-        return self._commit.layout
-
-    @property
-    def fingerprint(self) -> str:
-        """``uuid:rows:digest`` of the checks of all rows, hence of their bytes and keys; see `extends`."""
-        return f"{self._commit.uuid}:{self._commit.num_rows}:{self._commit.rows_digest}"
 
     def extends(self, fingerprint: str) -> bool:
         """Return whether this store had that fingerprint once: the same rows, and maybe appended ones.

@@ -1,0 +1,242 @@
+"""What the engine's threads hold: a queue of pieces of jobs, and the bytes that are in flight."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from rowlock.errors import ConfigError, ForkedLoaderError, LoaderClosedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Entry", "Job", "Pool"]
+
+CLOSE_SECONDS = 2.0
+"""How long closing waits for threads; what hangs longer is left behind, as daemons."""
+
+_HINT = -1
+"""In the place of a piece's number: tell disks what the job will read."""
+
+Part = TypeVar("Part")
+
+
+class Job(Protocol[Part]):
+    """Work that is cut into parts, which may run in any order and at the same time."""
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory that the result takes."""
+
+    def will_need(self) -> None:
+        """Tell disks what the parts will read; called soon after queueing, where other jobs are done first."""
+
+    def pieces(self) -> Iterable[Part]:
+        """Allocate the result and return the parts; called once."""
+
+    def run(self, piece: Part, /) -> None:
+        """Do one part."""
+
+
+JobT = TypeVar("JobT", bound=Job[Any])
+
+
+class Entry(Generic[JobT]):
+    """A job on its way through the pool."""
+
+    def __init__(self, job: JobT, token: int) -> None:
+        self.job = job
+        self.token = token
+        self.num_bytes = job.num_bytes
+        self.pieces: list[Any] = []
+        self.num_left = -1
+        self.errors: dict[int, BaseException] = {}
+
+    def begin(self) -> None:
+        """Cut the job: from here on it takes memory."""
+        self.pieces = list(self.job.pieces())
+        self.num_left = len(self.pieces)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every piece ran, with or without an error."""
+        return self.num_left == 0
+
+    def first_error(self) -> BaseException | None:
+        """Return the error of the earliest piece, whichever thread was first."""
+        return self.errors[min(self.errors)] if self.errors else None
+
+
+class Pool:
+    """A queue of pieces, the threads that work on it, and the bytes that are in flight."""
+
+    def __init__(self, num_threads: int, budget_bytes: int) -> None:
+        self._num_threads = num_threads
+        self._budget_bytes = budget_bytes
+        self._lock = threading.Lock()
+        self._work_is_there = threading.Condition(self._lock)  # threads wait for it
+        self._job_is_done = threading.Condition(self._lock)  # consumers wait for it
+        self._tasks: deque[tuple[Entry[Any], int]] = deque()
+        self._in_flight: dict[int, int] = {}  # bytes of each open stream
+        self._tokens = itertools.count()
+        self._threads: set[threading.Thread] = set()
+        self._num_idle = 0
+        self._closed = False
+        self._process = os.getpid()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def check_alive(self) -> None:
+        """Raise if the threads are gone: closed, or left behind in the parent process."""
+        if self._process != os.getpid():  # before any lock is touched: the parent may have held it
+            raise ForkedLoaderError(
+                "this loader was made before a fork, and its threads live in the parent process. Make the loader in"
+                " the child, or start processes with the 'spawn' method."
+            )
+        if self._closed:
+            raise LoaderClosedError("the engine of this loader was closed; make a new one")
+
+    def open_stream(self) -> int:
+        """Return a token for a new stream; threads live while there is one."""
+        self.check_alive()
+        with self._lock:
+            token = next(self._tokens)
+            self._in_flight[token] = 0
+            return token
+
+    def close_stream(self, token: int) -> None:
+        """Forget a stream; whoever waits for it raises."""
+        if self._process != os.getpid():
+            return
+        with self._lock:
+            self._drop_tasks(token)
+            self._in_flight.pop(token, None)
+            self._work_is_there.notify_all()  # threads end when no stream is open
+            self._job_is_done.notify_all()
+
+    def forget(self, token: int) -> None:
+        """Take a stream's tasks out of the queue, and its bytes out of the account."""
+        with self._lock:
+            self._drop_tasks(token)
+            self._in_flight[token] = 0
+
+    def submit(self, entry: Entry[Any], *, must: bool) -> bool:
+        """Queue a job's pieces if the budget allows; `must`: a stream may always have one job."""
+        with self._lock:
+            self._check_open(entry)
+            if sum(self._in_flight.values()) + entry.num_bytes > self._budget_bytes:
+                self._refuse_larger_than_budget(entry)
+                if not must:
+                    return False
+            self._in_flight[entry.token] += entry.num_bytes
+        try:
+            entry.begin()
+        except BaseException:  # no memory for it
+            self.delivered(entry)
+            raise
+        with self._lock:
+            self._check_open(entry)
+            if not must:
+                entry.num_left += 1
+                self._tasks.appendleft((entry, _HINT))
+            self._tasks.extend((entry, place) for place in range(len(entry.pieces)))
+            self._start_threads(entry.num_left)
+            self._work_is_there.notify(entry.num_left)
+        return True
+
+    def delivered(self, entry: Entry[Any]) -> None:
+        """Take a job's bytes out of the account: they are its consumer's now."""
+        with self._lock:
+            if entry.token in self._in_flight:
+                self._in_flight[entry.token] -= entry.num_bytes
+
+    def wait(self, entry: Entry[Any]) -> None:
+        """Wait until a job is done; raise if its stream or the pool is closed meanwhile."""
+        with self._lock:
+            while not entry.is_done:
+                self._check_open(entry)
+                self._job_is_done.wait()
+
+    def close(self, *, wait: bool) -> None:
+        """End the threads, and wait a little for them; may be called again."""
+        if self._process != os.getpid():
+            return
+        with self._lock:
+            self._closed = True
+            self._tasks.clear()
+            self._work_is_there.notify_all()
+            self._job_is_done.notify_all()
+            threads = set(self._threads) if wait else set()
+        deadline = time.monotonic() + CLOSE_SECONDS
+        for thread in threads - {threading.current_thread()}:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _check_open(self, entry: Entry[Any]) -> None:
+        if self._closed or entry.token not in self._in_flight:
+            raise LoaderClosedError("the loader or its engine was closed while a batch was being made")
+
+    def _refuse_larger_than_budget(self, entry: Entry[Any]) -> None:
+        if entry.num_bytes > self._budget_bytes:
+            raise ConfigError(
+                f"one batch takes {entry.num_bytes:,} bytes, more than the memory budget of {self._budget_bytes:,}."
+                " Choose a smaller batch or a larger Engine(memory_budget=...)."
+            )
+
+    def _drop_tasks(self, token: int) -> None:
+        self._tasks = deque(task for task in self._tasks if task[0].token != token)
+
+    def _start_threads(self, num_tasks: int) -> None:
+        wanted = min(self._num_threads, len(self._threads) + max(0, num_tasks - self._num_idle))
+        while len(self._threads) < wanted:
+            thread = threading.Thread(target=work, args=(self,), name="rowlock", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                if not self._threads:  # not even one: the system's limit
+                    raise
+                return
+            self._threads.add(thread)
+
+    def next_task(self) -> tuple[Entry[Any], int] | None:
+        """Wait for a piece of work; None: end the thread."""
+        with self._lock:
+            self._num_idle += 1
+            while not self._tasks and self._in_flight and not self._closed:
+                self._work_is_there.wait()
+            self._num_idle -= 1
+            if self._tasks:
+                return self._tasks.popleft()
+            self._threads.discard(threading.current_thread())
+            return None
+
+    def finished(self, entry: Entry[Any], place: int, error: BaseException | None) -> None:
+        """Take note that a piece ran."""
+        with self._lock:
+            if error is not None:
+                entry.errors[place] = error
+            entry.num_left -= 1
+            if entry.is_done:
+                self._job_is_done.notify_all()
+
+
+def work(pool: Pool) -> None:
+    """Do pieces until there is nothing left to do for anybody."""
+    while (task := pool.next_task()) is not None:
+        entry, place = task
+        error: BaseException | None = None
+        try:
+            if place == _HINT:
+                entry.job.will_need()
+            else:
+                entry.job.run(entry.pieces[place])
+        except BaseException as raised:  # noqa: BLE001 - it is raised where the batch is asked for
+            error = raised
+        pool.finished(entry, place, error)
+        del task, entry, error  # a waiting thread keeps no batch alive

@@ -1,0 +1,54 @@
+"""What a user wrote down as inputs, target and weight, checked and in one list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rowlock.errors import ConfigError
+from rowlock.inputs import Column, Input
+
+__all__ = ["roles_of"]
+
+Role = tuple[str, str, Input]
+
+
+def roles_of(
+    inputs: Mapping[str, Input], target: Input | Mapping[str, Input] | None, sample_weight: str | None
+) -> list[Role]:
+    """Return (role, name, input) of everything that a batch consists of.
+
+    Raises
+    ------
+    ConfigError
+        Something is not an input, or has no usable name; the message shows how it is written.
+    """
+    weight = [] if sample_weight is None else [("sample_weight", "", Column(sample_weight))]
+    return [*_inputs(inputs), *_targets(target), *weight]
+
+
+def _inputs(inputs: Mapping[str, Input]) -> list[tuple[str, str, Input]]:
+    if not isinstance(inputs, Mapping) or not inputs:
+        raise ConfigError("inputs is a dict of names and inputs, such as {'image': rl.Images('path', size=(150, 150))}")
+    for name, what in inputs.items():
+        if not isinstance(name, str) or not name:
+            raise ConfigError(f"an input is named by text, not by {name!r}")
+        _check_input(what, f"input {name!r}")
+    return [("input", name, what) for name, what in inputs.items()]
+
+
+def _targets(target: Input | Mapping[str, Input] | None) -> list[tuple[str, str, Input]]:
+    if target is None:
+        return []
+    targets: dict[str, Any] = dict(target) if isinstance(target, Mapping) else {"": target}
+    for name, what in targets.items():
+        _check_input(what, f"target {name!r}" if name else "the target")
+    return [("target", name, what) for name, what in targets.items()]
+
+
+def _check_input(what: object, name: str) -> None:
+    if not isinstance(what, Input):
+        example = (
+            f"rl.Labels({what!r}) or rl.Column({what!r})" if isinstance(what, str) else "rl.Images, rl.Features, ..."
+        )
+        raise ConfigError(f"{name} must say how it is read, not be {what!r}: write {example}")
