@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike
 
-    from rowlock.arrays import AnyArray, Int64Array
+    from rowlock.arrays import AnyArray, Int64Array, UInt64Array
+    from rowlock.keys import Keys
     from rowlock.store import FeatureStore
     from rowlock.table import Table
 
@@ -97,8 +98,11 @@ class Features(Input):
         shape = self.shape or (num_columns,)
         if math.prod(shape) != num_columns or min(shape) < 1:
             raise ConfigError(f"{name!r}: shape={shape} does not hold the {num_columns} columns of {matrix.address}")
-        places = _by_key(self, matrix, table, name) if matrix.keyed else _by_number(self, matrix, table, name)
-        return FeatureReader(matrix, places, choice, ArraySpec(shape, self.dtype))
+        spec = ArraySpec(shape, self.dtype)
+        if not matrix.keyed:
+            return FeatureReader(matrix, _by_number(self, matrix, table, name), None, choice, spec)
+        keys = table.keys(_key_column(self, matrix, table, name))
+        return FeatureReader(matrix, _by_key(self, matrix, table, keys, name), keys.hash(), choice, spec)
 
 
 class FeatureReader(Reader):
@@ -109,6 +113,8 @@ class FeatureReader(Reader):
     matrix : Matrix
     places : int64, shape (rows of the table,)
         Row of the matrix for each row of the table, -1 where it has none.
+    key_hashes : uint64, shape (rows of the table,), or None
+        Of the table's keys: each row that is read is checked against the one that it must belong to.
     columns : int64, shape (k,), or None
         Columns wanted; None: all.
     spec : ArraySpec
@@ -118,11 +124,13 @@ class FeatureReader(Reader):
         self,
         matrix: Matrix,
         places: Int64Array,
+        key_hashes: UInt64Array | None,
         columns: Int64Array | None,
         spec: ArraySpec,
     ) -> None:
         self._matrix = matrix
         self._places = places
+        self._key_hashes = key_hashes
         self._columns = columns
         self.spec = spec
         missing = np.flatnonzero(places < 0)
@@ -135,8 +143,9 @@ class FeatureReader(Reader):
             row = int(rows[places < 0][0])
             raise RowError("its key is not in the store, and the row was to be dropped", row=row)
         flat = out.reshape(len(rows), -1)
+        hashes = None if self._key_hashes is None else self._key_hashes[rows]
         try:
-            self._matrix.gather(places, flat, self._columns)
+            self._matrix.gather(places, flat, self._columns, hashes)
         except StoreCorruptError as error:
             damaged = np.isin(places, error.rows)
             damaged_row = int(rows[damaged][0]) if damaged.any() else None
@@ -176,26 +185,30 @@ def _columns(wanted: list[str | int] | None, matrix: Any, name: str) -> Int64Arr
     return np.array(places, np.int64)
 
 
-def _by_key(features: Features, matrix: Any, table: Table, name: str) -> Int64Array:
-    store = matrix.store
+def _key_column(features: Features, matrix: Any, table: Table, name: str) -> str:
+    """Return the column that holds the store's keys, or raise where that would be a guess."""
+    key_name = matrix.store.key_name
     column = features.key or table.key
     if column is None:
         raise AlignmentError(
-            f"{name!r}: {matrix.address} has keys ({store.key_name or 'unnamed'}), and is never joined by row number."
-            f" Name the column that holds them: rl.Dataset(..., key={store.key_name or '...'!r})."
+            f"{name!r}: {matrix.address} has keys ({key_name or 'unnamed'}), and is never joined by row number."
+            f" Name the column that holds them: rl.Dataset(..., key={key_name or '...'!r})."
         )
-    if features.key is None and store.key_name not in (None, column):
+    if features.key is None and key_name not in (None, column):
         raise AlignmentError(
-            f"{name!r}: the keys of {matrix.address} are called {store.key_name!r}, the dataset's key is {column!r}."
+            f"{name!r}: the keys of {matrix.address} are called {key_name!r}, the dataset's key is {column!r}."
             f" If they are the same thing, say so: rl.Features({matrix.address!r}, key={column!r})."
         )
-    keys = table.keys(column)
-    places: Int64Array = store.find(keys, f"the frame's column {column!r}")
+    return column
+
+
+def _by_key(features: Features, matrix: Any, table: Table, keys: Keys, name: str) -> Int64Array:
+    places: Int64Array = matrix.store.find(keys, f"the frame's key of input {name!r}")
     missing = np.flatnonzero(places < 0)
     if len(missing) and (features.missing or table.missing) == "raise":
         raise MissingKeysError(
-            f"{name!r}: {len(missing):,} of {len(keys):,} rows have a {column!r} that is not in {matrix.address}"
-            f" ({store.num_rows:,} keys): {keys.describe(missing)}. Nothing was loaded. Add them to the store,"
+            f"{name!r}: {len(missing):,} of {len(keys):,} rows have a key that is not in {matrix.address}"
+            f" ({matrix.num_rows:,} keys): {keys.describe(missing)}. Nothing was loaded. Add them to the store,"
             " leave these rows out of the frame, or pass missing='drop'."
         )
     return places

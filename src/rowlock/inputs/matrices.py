@@ -12,7 +12,7 @@ from rowlock.errors import ConfigError, RowError
 from rowlock.store import FeatureStore
 
 if TYPE_CHECKING:
-    from rowlock.arrays import AnyArray, Int64Array
+    from rowlock.arrays import AnyArray, Int64Array, UInt64Array
 
 __all__ = ["Matrix", "open_matrix"]
 
@@ -37,9 +37,11 @@ class StoredMatrix:
         """Return whether the store is that one, or has rows appended to it."""
         return self.store.extends(fingerprint)
 
-    def gather(self, places: Int64Array, out: AnyArray, columns: Int64Array | None) -> None:
-        """Write row ``places[i]`` into ``out[i]``, or the chosen columns of it."""
-        self.store.gather(places, out, columns=columns)
+    def gather(
+        self, places: Int64Array, out: AnyArray, columns: Int64Array | None, key_hashes: UInt64Array | None
+    ) -> None:
+        """Write row ``places[i]`` into ``out[i]``, or the chosen columns of it; proved to be that key's row."""
+        self.store.gather(places, out, columns, key_hashes=key_hashes)
 
     def will_need(self, places: Int64Array) -> None:
         """Tell the store what is read next."""
@@ -71,7 +73,13 @@ class DenseMatrix:
         """Return whether it is the same array."""
         return fingerprint == self.fingerprint
 
-    def gather(self, places: Int64Array, out: AnyArray, columns: Int64Array | None) -> None:
+    def gather(
+        self,
+        places: Int64Array,
+        out: AnyArray,
+        columns: Int64Array | None,
+        key_hashes: UInt64Array | None = None,  # noqa: ARG002 - arrays have no keys to prove
+    ) -> None:
         """Write row ``places[i]`` into ``out[i]``, or the chosen columns of it."""
         if columns is None and self.values.dtype == out.dtype:
             np.take(self.values, places, axis=0, out=out, mode="clip")
@@ -93,7 +101,13 @@ class SparseMatrix(DenseMatrix):
         super().__init__(values.tocsr())
         self.address = f"a sparse matrix of shape {values.shape}"
 
-    def gather(self, places: Int64Array, out: AnyArray, columns: Int64Array | None) -> None:
+    def gather(
+        self,
+        places: Int64Array,
+        out: AnyArray,
+        columns: Int64Array | None,
+        key_hashes: UInt64Array | None = None,  # noqa: ARG002 - as above
+    ) -> None:
         chosen: Any = self.values[places]
         _copy_cast((chosen if columns is None else chosen[:, columns]).toarray(), out)
 
