@@ -12,7 +12,8 @@ import rowlock
 SOURCE = Path(rowlock.__file__).parent
 LAYERS = [
     "errors",
-    "arrays memory",
+    "arrays",
+    "arguments memory",
     "key_kernels permutation_kernel",
     "keys permutation pictures",
     "store",

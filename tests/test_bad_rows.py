@@ -179,3 +179,40 @@ def test_the_list_is_the_same_after_a_resume(tmp_path):
 def test_a_policy_that_cannot_work_is_refused(arguments, message):
     with pytest.raises(ConfigError, match=message):
         make(10, ()).batches(2, **arguments)
+
+
+def test_a_reader_that_names_the_wrong_row_is_not_believed():
+    loader = make(20, {7}, error=RowError("odd", row=0)).batches(4, on_error="mask", max_bad=1)
+    list(loader)
+    assert [(entry.row, entry.key) for entry in loader.bad_rows] == [(7, "r7")]
+
+
+def test_bad_rows_of_another_dataset_are_refused():
+    loader = make(20, {7}).batches(4, on_error="mask", max_bad=1)
+    list(loader)
+    other = make(30, ()).select(list(range(30))[::-1])
+    assert len(other.without(loader.bad_rows)) == 29
+    strange = pd.DataFrame({"id": [f"x{row}" for row in range(20)], "y": range(20)})
+    with pytest.raises(rl.errors.AlignmentError, match="listed for another one"):
+        rl.Dataset(strange, {"y": rl.Column("y")}, key="id").without(loader.bad_rows)
+    with pytest.raises(ConfigError, match="what loader.bad_rows lists"):
+        other.without([1, 2])
+
+
+def test_a_run_that_is_not_resumed_begins_its_file_anew(tmp_path):
+    file = tmp_path / "bad.jsonl"
+    for bad in ({3, 5}, {7}):
+        loader = make(20, bad).batches(4, shuffle=False, on_error="mask", max_bad=1, bad_rows_file=file)
+        list(loader)
+    assert [json.loads(line)["row"] for line in file.read_text().splitlines()] == [7]
+    again = make(20, {7}).batches(4, shuffle=False, on_error="mask", max_bad=1, bad_rows_file=file)
+    again.load_state_dict(loader.state_dict())
+    assert [entry.row for entry in again.bad_rows] == [7]
+
+
+def test_stats_make_sense_where_whole_batches_are_skipped():
+    loader = make(24, set(range(16))).batches(4, shuffle=False, on_error="skip", max_bad=1)
+    assert len(list(loader)) == 2
+    stats = loader.stats()
+    assert (stats.num_batches, stats.num_rows) == (2, 8)
+    assert 0 < stats.wait_share <= 1

@@ -1,3 +1,4 @@
+import collections
 import gc
 import os
 import random
@@ -51,50 +52,52 @@ def wait_until(condition, seconds=10.0):
 
 def take_from_closed(stream, seen):
     with pytest.raises(LoaderClosedError):
-        stream.take()
+        stream.take(0)
     seen.append("closed")
 
 
 @given(st.integers(1, 4), st.sampled_from([0, 1, 2, 8]), st.integers(0, 12), st.integers(0, 5))
 def test_jobs_come_in_order_and_whole_for_any_threads_and_prefetch(num_threads, prefetch, num_jobs, num_parts):
     with Engine(num_threads=num_threads, prefetch=prefetch) as engine:
-        stream = engine.stream(lambda number: Squares(number, num_parts, sleep=0.001), 3)
+        stream = engine.stream(lambda number: Squares(number, num_parts, sleep=0.001))
         for number in range(3, 3 + num_jobs):
-            job = stream.take()
+            job = stream.take(number)
             assert job.number == number
             assert job.done == [number * 10 + part for part in range(num_parts)]
 
 
 def test_jobs_that_wait_for_others_are_announced():
     with Engine(num_threads=1, prefetch=3) as engine:
-        stream = engine.stream(Squares, 0)
-        jobs = [stream.take() for _ in range(8)]
-    assert all(job.was_announced for job in jobs[2:])  # the first two were wanted at once
+        stream = engine.stream(Squares)
+        jobs = [stream.take(number) for number in range(8)]
+    assert all(job.was_announced for job in jobs[1:])
     assert not hasattr(jobs[0], "was_announced")
 
 
 def test_no_more_jobs_are_begun_than_prefetch_allows():
     begun = []
     with Engine(num_threads=2, prefetch=3) as engine:
-        stream = engine.stream(lambda number: begun.append(number) or Squares(number), 0)
-        stream.take()
+        stream = engine.stream(lambda number: begun.append(number) or Squares(number))
+        stream.take(0)
         assert begun == [0, 1, 2, 3]
+        stream.take(1)
+        assert begun == [0, 1, 2, 3, 4]
 
 
 def test_the_budget_holds_back_jobs_but_never_the_one_that_is_waited_for():
     with Engine(num_threads=2, prefetch=50, memory_budget=1000) as engine:
         begun = []
-        stream = engine.stream(lambda number: begun.append(number) or Squares(number, num_bytes=400), 0)
+        stream = engine.stream(lambda number: begun.append(number) or Squares(number, num_bytes=400))
         for number in range(20):
-            assert stream.take().number == number
+            assert stream.take(number).number == number
             assert len(begun) <= number + 1 + 3
 
 
 def test_a_job_larger_than_the_budget_is_refused_with_both_numbers():
     with Engine(memory_budget=1000) as engine:
-        stream = engine.stream(lambda number: Squares(number, num_bytes=4000), 0)
+        stream = engine.stream(lambda number: Squares(number, num_bytes=4000))
         with pytest.raises(ConfigError, match="takes 4,000 bytes, more than the memory budget of 1,000"):
-            stream.take()
+            stream.take(0)
 
 
 @pytest.mark.parametrize(
@@ -106,19 +109,19 @@ def test_an_exception_of_any_class_arrives_at_its_own_job_and_not_before(error, 
         return Squares(number, fail={2: error("late"), 1: error("first")} if number == 4 else None, sleep=0.001)
 
     with Engine(num_threads=3, prefetch=prefetch) as engine:
-        stream = engine.stream(job, 0)
-        assert [stream.take().number for _ in range(4)] == [0, 1, 2, 3]
+        stream = engine.stream(job)
+        assert [stream.take(number).number for number in range(4)] == [0, 1, 2, 3]
         for _ in range(2):  # it does not end the stream, and is not skipped either
             with pytest.raises(error, match="first"):
-                stream.take()
+                stream.take(4)
 
 
 def test_two_streams_share_threads_and_do_not_mix():
     others = set(rowlock_threads())
     with Engine(num_threads=2, prefetch=2) as engine:
-        streams = [engine.stream(lambda number, base=base: Squares(base + number, sleep=0.001), 0) for base in (0, 500)]
+        streams = [engine.stream(lambda number, base=base: Squares(base + number, sleep=0.001)) for base in (0, 500)]
         for number in range(20):
-            assert [stream.take().number for stream in streams] == [number, 500 + number]
+            assert [stream.take(number).number for stream in streams] == [number, 500 + number]
         assert len(set(rowlock_threads()) - others) <= 2
 
 
@@ -126,8 +129,8 @@ def test_threads_end_when_the_last_stream_is_forgotten():
     others = set(rowlock_threads())
     engine = Engine(num_threads=3)
     for _ in range(20):
-        stream = engine.stream(lambda number: Squares(number, sleep=0.001), 0)
-        stream.take()
+        stream = engine.stream(lambda number: Squares(number, sleep=0.001))
+        stream.take(0)
         del stream
     gc.collect()
     wait_until(lambda: not set(rowlock_threads()) - others)
@@ -143,7 +146,7 @@ def test_closing_is_prompt_while_a_part_hangs_and_may_be_done_twice():
 
     release = threading.Event()
     engine = Engine(num_threads=2, prefetch=2)
-    stream = engine.stream(Hanging, 0)
+    stream = engine.stream(Hanging)
     waiter = threading.Thread(target=take_from_closed, args=(stream, []))
     waiter.start()
     assert hung.wait(10)
@@ -155,7 +158,7 @@ def test_closing_is_prompt_while_a_part_hangs_and_may_be_done_twice():
     assert not waiter.is_alive()
     release.set()
     with pytest.raises(LoaderClosedError):
-        stream.take()
+        stream.take(0)
 
 
 def test_closing_a_stream_wakes_whoever_waits_for_it():
@@ -167,7 +170,7 @@ def test_closing_a_stream_wakes_whoever_waits_for_it():
 
     others = set(rowlock_threads())
     with Engine(num_threads=1) as engine:
-        stream = engine.stream(Hanging, 0)
+        stream = engine.stream(Hanging)
         seen = []
         waiter = threading.Thread(target=take_from_closed, args=(stream, seen))
         waiter.start()
@@ -181,15 +184,15 @@ def test_closing_a_stream_wakes_whoever_waits_for_it():
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_gets_a_clear_error_at_once():
     with Engine(num_threads=2) as engine:
-        stream = engine.stream(Squares, 0)
-        stream.take()
+        stream = engine.stream(Squares)
+        stream.take(0)
         child = os.fork()
         if child == 0:
             try:
-                stream.take()
+                stream.take(0)
             except ForkedLoaderError:
-                fresh = default_engine().stream(Squares, 0)
-                os._exit(0 if fresh.take().number == 0 else 2)
+                fresh = default_engine().stream(Squares)
+                os._exit(0 if fresh.take(0).number == 0 else 2)
             os._exit(3)
         deadline = time.monotonic() + 20
         while (found := os.waitpid(child, os.WNOHANG))[0] == 0:
@@ -211,8 +214,8 @@ class Job:
     def will_need(self): pass
     def pieces(self): return [0]
     def run(self, piece): time.sleep(60 if {hang} and self.number > 0 else 0.001)
-stream = default_engine().stream(Job, 0)
-stream.take()
+stream = default_engine().stream(Job)
+stream.take(0)
 sys.exit(7)
 """
     started = time.monotonic()
@@ -236,3 +239,96 @@ def test_sizes_are_read_as_people_write_them(text, num_bytes):
     from rowlock.memory import parse_bytes
 
     assert parse_bytes(text) == num_bytes
+
+
+def test_whatever_fails_ahead_of_its_turn_shifts_nothing():
+    failures = {2: 1, 5: 2}
+
+    def job(number):
+        if failures.get(number):
+            failures[number] -= 1
+            raise MemoryError(number)
+        return Squares(number)
+
+    with Engine(num_threads=2, prefetch=4) as engine:
+        stream = engine.stream(job)
+        taken, failed = [], []
+        for number in range(10):
+            while True:
+                try:
+                    taken.append(stream.take(number).number)
+                    break
+                except MemoryError as error:
+                    failed.append((number, *error.args))
+    assert taken == list(range(10))
+    assert all(asked == about for asked, about in failed)
+
+
+def test_any_number_may_be_asked_for_next():
+    with Engine(num_threads=2, prefetch=3) as engine:
+        stream = engine.stream(lambda number: Squares(number, sleep=0.001))
+        for number in (0, 1, 7, 8, 3, 3, 0, 100):
+            assert stream.take(number).done == [number * 10 + part for part in range(3)]
+
+
+def test_a_hint_that_fails_changes_nothing():
+    class Hinting(Squares):
+        def will_need(self):
+            raise OSError("no advice here")
+
+    with Engine(num_threads=2, prefetch=4) as engine:
+        stream = engine.stream(Hinting)
+        assert [stream.take(number).number for number in range(10)] == list(range(10))
+
+
+def test_a_stream_freed_by_the_garbage_collector_in_any_thread_at_any_moment_hangs_nobody():
+    code = """
+import gc, sys, threading
+from rowlock.engine import Engine
+class Job:
+    num_bytes = 1
+    def __init__(self, number): self.number = number
+    def will_need(self): pass
+    def pieces(self): return range(3)
+    def run(self, piece): [[] for _ in range(20)]
+engine = Engine(num_threads=3, prefetch=3)
+gc.set_threshold(1)
+keep = engine.stream(Job)
+for turn in range(300):
+    stream = engine.stream(Job)
+    stream.itself = stream  # a cycle: only the collector frees it
+    stream.take(0)
+    del stream
+    keep.take(turn)
+print("done")
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False)
+    assert (ended.stdout, ended.stderr) == ("done\n", "")
+
+
+def test_closing_from_another_thread_ends_in_the_right_error_only():
+    for _ in range(100):
+        engine = Engine(num_threads=2, prefetch=3)
+        stream = engine.stream(lambda number: Squares(number, sleep=0.0003))
+        closer = threading.Timer(random.random() * 0.004, stream.close)
+        closer.start()
+        with pytest.raises(LoaderClosedError):
+            collections.deque(map(stream.take, range(100_000)), maxlen=0)
+        closer.join()
+        engine.close()
+
+
+def test_no_thread_to_be_had_leaves_nothing_behind(monkeypatch):
+    with Engine(num_threads=2, prefetch=2, memory_budget=1000) as engine:
+        stream = engine.stream(lambda number: Squares(number, num_bytes=400))
+        start = threading.Thread.start
+
+        def refuse(self):
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        for _ in range(5):
+            with pytest.raises(RuntimeError, match="can't start new thread"):
+                stream.take(0)
+        monkeypatch.setattr(threading.Thread, "start", start)
+        assert [stream.take(number).number for number in range(5)] == list(range(5))

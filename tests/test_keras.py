@@ -293,3 +293,30 @@ def test_merge_says_what_is_missing(branches, message):
     }
     with pytest.raises(ConfigError, match=message):
         merge(made, keras.layers.Dense(1))
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_slices_of_separate_fits_go_on_to_rows_that_were_not_seen(steps):
+    batches = make().batches(4, seed=5).to_keras()
+    taken = spied(batches)
+    model = plain_model()
+    trained = []
+    for _ in range(8):
+        model.fit(batches, epochs=1, steps_per_epoch=steps, verbose=0)
+        trained.append(tuple(map(tuple, taken[-steps:])))
+    assert len(set(trained)) == 8
+
+
+@pytest.mark.parametrize("arguments", [{}, {"shuffle": False, "last": "pad"}])
+def test_predictions_that_would_not_be_the_rows_are_refused(arguments):
+    with pytest.raises(ConfigError, match="without a target Keras can only predict"):
+        make(target=False).batches(4, **arguments).to_keras()
+
+
+def test_a_loader_that_goes_on_within_an_epoch_says_so():
+    loader = make().batches(4, seed=1)
+    next(iter(loader))
+    resumed = make().batches(4, seed=1)
+    resumed.load_state_dict(loader.state_dict())
+    with pytest.raises(Exception, match="5 of 6 steps are left"):
+        plain_model().fit(resumed.to_keras(), verbose=0)

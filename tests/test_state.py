@@ -147,3 +147,41 @@ def test_prefetched_batches_do_not_count_as_delivered():
         loader = data.batches(4, seed=1, engine=engine)
         next(iter(loader))
         assert loader.state_dict()["rows_delivered"] == 4
+
+
+@pytest.mark.parametrize(
+    "change", [{"step": -3}, {"step": 99_999}, {"epoch": 4}, {"rows_delivered": 3}, {"step": "a"}, {"batch_size": 0}]
+)
+def test_a_state_that_contradicts_itself_is_refused_and_changes_nothing(change):
+    loader = make().batches(4)
+    next(iter(loader))
+    before = loader.state_dict()
+    with pytest.raises(StateError):
+        loader.load_state_dict({**before, **change})
+    assert loader.state_dict() == before
+
+
+@pytest.mark.parametrize("state", [None, [], "state", {"format": 1}])
+def test_what_is_no_dict_is_no_state(state):
+    with pytest.raises(StateError):
+        make().batches(4).load_state_dict(state)
+
+
+def test_another_join_other_columns_and_other_classes_are_other_data():
+    matrix = np.arange(46, dtype=np.float32).reshape(23, 2)
+    frame = pd.DataFrame({"id": np.arange(23), "label": ["a", "b"] * 11 + ["a"]})
+
+    def loader(frame=frame, columns=None, classes=("a", "b")):
+        features = rl.Features(matrix, columns=columns)
+        labels = rl.Labels("label", classes=classes)
+        return rl.Dataset(frame, {"f": features}, target=labels, key="id").batches(4, seed=1)
+
+    state = loader().state_dict()
+    loader().load_state_dict(state)
+    for other in (
+        loader(frame.set_axis(np.arange(23)[::-1])),
+        loader(columns=[1, 0]),
+        loader(frame.assign(label=frame["label"].replace({"a": "c"})), classes=("c", "b")),
+    ):
+        with pytest.raises(StateError):
+            other.load_state_dict(state)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -11,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from rowlock.errors import ConfigError, StateError, TooManyBadRowsError
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable, Mapping
 
     from rowlock.errors import RowError
@@ -50,12 +51,14 @@ class BadRow:
     step: int
 
     @classmethod
-    def of(cls, error: RowError, row: int, epoch: int, step: int) -> BadRow:
-        """Return the entry for an error."""
-        return cls(row, error.key, error.input, error.path, error.stage, error.reason, epoch, step)
+    def of(cls, error: RowError, epoch: int, step: int) -> BadRow:
+        """Return the entry for an error that names its row."""
+        path = None if error.path is None else os.fspath(error.path)
+        row = -1 if error.row is None else int(error.row)
+        return cls(row, error.key, error.input, path, str(error.stage), str(error.reason), epoch, step)
 
 
-def check_policy(on_error: str, max_bad: float, world_size: int) -> None:
+def check_policy(on_error: str, *, world_size: int) -> None:
     """Refuse a policy that does not exist or that would hang training.
 
     Raises
@@ -69,8 +72,6 @@ def check_policy(on_error: str, max_bad: float, world_size: int) -> None:
             f"on_error='skip' would give the {world_size} ranks batches of different sizes, and hang training. Choose"
             " 'mask': the row stays, with weight 0."
         )
-    if isinstance(max_bad, bool) or not isinstance(max_bad, (int, float)) or not 0 <= max_bad <= 1:
-        raise ConfigError(f"max_bad is a share of the rows, 0 to 1, not {max_bad!r}")
 
 
 class BadRows:
@@ -83,19 +84,38 @@ class BadRows:
     num_rows : int
         Rows of the dataset.
     file : path, optional
-        A JSON-lines file that gets every entry as it is met. A resumed run reads its own entries back from it.
+        A JSON-lines file that gets every entry as it is met. A run that is not resumed begins it anew; a resumed
+        run reads its own entries back from it.
+    rank, world_size : int
+        With several ranks, each has a list and a file of its own (``bad.rank1.jsonl``).
 
     Attributes
     ----------
     entries : list of BadRow
+
+    Raises
+    ------
+    ConfigError
+        `max_bad` is not a share, or there is no folder for the file.
     """
 
-    def __init__(self, max_bad: float, num_rows: int, file: str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self,
+        max_bad: float,
+        num_rows: int,
+        file: str | os.PathLike[str] | None = None,
+        *,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        if isinstance(max_bad, bool) or not isinstance(max_bad, (int, float)) or not 0 <= max_bad <= 1:
+            raise ConfigError(f"max_bad is a share of the rows, 0 to 1, not {max_bad!r}")
         self.entries: list[BadRow] = []
         self._known: set[int] = set()
         self._max_bad = max_bad
         self._least_judged = min(num_rows, FIRST_ROWS)
-        self._file = None if file is None else Path(file)
+        self._file = None if file is None else _own_file(file, rank, world_size)
+        self._is_shared = world_size > 1
         self._digest = ""
         self._num_listed = 0
         self._num_bad = 0
@@ -108,35 +128,43 @@ class BadRows:
         ------
         TooManyBadRowsError
         """
-        self._num_rows += num_rows
-        for entry in bad:
-            self._num_bad += 1
-            if entry.row not in self._known:
-                self._list(entry)
-        judged = max(self._num_rows, self._least_judged)
-        if self._num_bad > self._max_bad * judged:
+        met = list(bad)
+        self._list([entry for entry in met if entry.row not in self._known])
+        num_rows, num_bad = self._num_rows + num_rows, self._num_bad + len(met)
+        if num_bad > self._max_bad * max(num_rows, self._least_judged):
             raise TooManyBadRowsError(
-                f"{self._num_bad:,} of the first {self._num_rows:,} rows could not be read, more than"
-                f" max_bad={self._max_bad:g} allows; the last: {self.entries[-1] if self.entries else 'none'}."
-                " loader.bad_rows lists them. Mend the files, leave the rows out with data.without(loader.bad_rows),"
-                " or raise max_bad."
+                f"{num_bad:,} of the first {num_rows:,} rows could not be read, more than max_bad={self._max_bad:g}"
+                f" allows; the last: {self.entries[-1]}. loader.bad_rows lists them. Mend the files, leave the rows"
+                " out with data.without(loader.bad_rows), or raise max_bad."
             )
+        self._num_rows, self._num_bad = num_rows, num_bad
 
     def state(self) -> dict[str, Any]:
-        """Return number and digest of the list."""
+        """Return number and digest of the list; with several ranks nothing, since each has another."""
+        if self._is_shared:
+            return {"num_bad": 0, "bad_digest": ""}
         return {"num_bad": self._num_listed, "bad_digest": self._digest}
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state; entries come back from the file, where there is one.
+    def resumed(self, state: Mapping[str, Any]) -> BadRows:
+        """Return the list that goes on from a state; entries come back from the file, where there is one.
 
         Raises
         ------
         StateError
-            The file is not the one of that run.
+            The state is not whole, or the file is not the one of that run.
         """
+        loaded = copy.copy(self)
+        loaded.load(state)
+        return loaded
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Become the list of a state; after an error it is of no use, so see `resumed`."""
         self.entries, self._known = [], set()
         self._num_bad = self._num_rows = 0
-        self._num_listed, self._digest = int(state["num_bad"]), str(state["bad_digest"])
+        try:
+            self._num_listed, self._digest = int(state["num_bad"]), str(state["bad_digest"])
+        except (KeyError, TypeError, ValueError):
+            raise StateError("the state has no whole list of bad rows: it is not a state of Rowlock") from None
         if self._file is not None:
             self._read_back(self._file, self._num_listed, self._digest)
 
@@ -150,20 +178,34 @@ class BadRows:
                 f"{file} does not begin with the {num_listed} bad rows of the state ({len(lines)} lines, digest"
                 f" {found or 'none'} instead of {digest or 'none'}): it belongs to another run"
             )
-        file.write_text("".join(f"{line}\n" for line in lines), "utf-8")  # later ones are met again
+        beside = file.with_name(file.name + ".new")
+        beside.write_text("".join(f"{line}\n" for line in lines), "utf-8")  # later ones are met again
+        beside.replace(file)
         self.entries = [BadRow(**json.loads(line)) for line in lines]
         self._known = {entry.row for entry in self.entries}
 
-    def _list(self, entry: BadRow) -> None:
-        line = json.dumps(asdict(entry), ensure_ascii=True)
-        self._known.add(entry.row)
-        self.entries.append(entry)
-        self._num_listed += 1
-        self._digest = _chained(self._digest, line)
-        if self._file is not None:
-            with self._file.open("a", encoding="utf-8") as stream:
-                stream.write(line + "\n")
+    def _list(self, entries: list[BadRow]) -> None:
+        """Write down, then remember: what could not be written is met again."""
+        lines = [json.dumps(asdict(entry), ensure_ascii=True) for entry in entries]
+        if lines and self._file is not None:
+            with self._file.open("a" if self._num_listed else "w", encoding="utf-8") as stream:
+                stream.writelines(f"{line}\n" for line in lines)
+        for line in lines:
+            self._digest = _chained(self._digest, line)
+        self._known.update(entry.row for entry in entries)
+        self._num_listed += len(entries)
+        self.entries += entries
 
 
 def _chained(digest: str, line: str) -> str:
     return hashlib.blake2b(f"{digest}\n{line}".encode(), digest_size=8).hexdigest()
+
+
+def _own_file(file: str | os.PathLike[str], rank: int, world_size: int) -> Path:
+    try:
+        path = Path(file)
+    except TypeError:
+        raise ConfigError(f"bad_rows_file is a path, not {file!r}") from None
+    if not path.parent.is_dir():
+        raise ConfigError(f"there is no folder {str(path.parent)!r} for bad_rows_file={str(path)!r}; make it first")
+    return path if world_size == 1 else path.with_suffix(f".rank{rank}{path.suffix}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import narwhals as nw
 import numpy as np
 
+from rowlock.arguments import row_numbers, whole_number
 from rowlock.bad_rows import BadRow, BadRows, OnError, check_policy
 from rowlock.errors import AlignmentError, ConfigError
 from rowlock.gathering import Gathering, Slot
@@ -85,15 +86,15 @@ class Dataset:
         self._opened = _Opened(table, keys, slots)
         self._rows: Int64Array | None = None
         self._labels = {name: what for role, name, what in named if role == "target" and isinstance(what, Labels)}
+        for slot, (_, _, what) in zip(slots, named, strict=True):
+            what.opened_as(slot.reader)
         self._leave_out_missing()
 
     def __len__(self) -> int:
         return self._opened.table.num_rows if self._rows is None else len(self._rows)
 
     def __repr__(self) -> str:
-        parts = [
-            f"{slot.name or slot.role} {slot.reader.spec.dtype}{list(slot.reader.spec.shape)}" for slot in self._slots
-        ]
+        parts = [f"{slot.label} {slot.reader.spec.dtype}{list(slot.reader.spec.shape)}" for slot in self._slots]
         return f"Dataset({len(self):,} rows: {', '.join(parts)})"
 
     @property
@@ -124,7 +125,7 @@ class Dataset:
     @property
     def dropped(self) -> dict[str, AnyArray]:
         """Keys of the rows left out by ``missing="drop"``, under the name of the input that lacks them."""
-        missing = {slot.name or slot.role: slot.reader.missing_rows for slot in self._slots}
+        missing = {slot.label: slot.reader.missing_rows for slot in self._slots}
         return {name: self._opened.keys.values(rows) for name, rows in missing.items() if rows is not None}
 
     @property
@@ -140,10 +141,9 @@ class Dataset:
         rows : integers, shape (n,)
             0 <= row < len(self).
         """
-        chosen = np.asarray(rows)
-        if chosen.ndim != 1 or chosen.dtype.kind not in "iu" or len(chosen) == 0:
-            raise ConfigError(f"rows are selected by one or more integers, not by {_described(chosen)}")
-        chosen = chosen.astype(np.int64)
+        chosen = row_numbers(rows, "rows that are selected")
+        if len(chosen) == 0:
+            raise ConfigError("no row is selected; a dataset has one or more")
         check_rows(chosen, len(self))
         return self._of(self._table_rows(chosen))
 
@@ -156,7 +156,10 @@ class Dataset:
             An array, or a Series such as ``df["age"] > 3``, in the order of this dataset's rows. A pandas
             Series must carry this dataset's index: one made from another frame, or sorted, is refused.
         """
-        chosen = np.asarray(mask)
+        try:
+            chosen = np.asarray(mask)
+        except ValueError:
+            chosen = np.empty(0)  # a ragged list
         if chosen.dtype != np.bool_ or chosen.shape != (len(self),):
             raise ConfigError(f"a mask is {len(self)} booleans, one a row of this dataset, not {_described(chosen)}")
         self._refuse_other_index(mask)
@@ -166,7 +169,13 @@ class Dataset:
 
     def without(self, bad_rows: Iterable[BadRow]) -> Dataset:
         """Return the dataset without the given bad rows, such as ``loader.bad_rows``."""
-        bad = np.array([entry.row for entry in bad_rows], np.int64)
+        entries = list(bad_rows)
+        if not all(isinstance(entry, BadRow) for entry in entries):
+            raise ConfigError("without takes what loader.bad_rows lists; leave rows out by number with select")
+        bad = np.array([entry.row for entry in entries], np.int64)
+        check_rows(bad, self._opened.table.num_rows)
+        if self._opened.keys.values(bad).tolist() != [entry.key for entry in entries]:
+            raise AlignmentError("these bad rows have other keys in this dataset: they were listed for another one")
         table_rows = self._table_rows(np.arange(len(self)))
         kept = table_rows[~np.isin(table_rows, bad)]
         if len(kept) == 0:
@@ -194,6 +203,7 @@ class Dataset:
         parts : tuple of Dataset
             Disjoint, and complete together; each in the order of this dataset.
         """
+        seed = whole_number("seed", seed)
         strata = None if stratify is None else self._codes(stratify)
         groups = None if group is None else self._codes(group)
         parts = split_rows(len(self), fractions, seed=seed, strata=strata, groups=groups)
@@ -242,8 +252,8 @@ class Dataset:
         """
         from rowlock.loader import Loader  # noqa: PLC0415 - the loader is above the dataset; here it is only convenient
 
-        rank, world_size = (0, 1) if shard is None else shard
-        check_policy(on_error, max_bad, world_size)
+        rank, world_size = _shard(shard)
+        check_policy(on_error, world_size=world_size)
         plan = Plan(
             num_rows=len(self),
             batch_size=batch_size,
@@ -254,7 +264,7 @@ class Dataset:
             rank=rank,
             world_size=world_size,
         )
-        bad_rows = BadRows(max_bad, len(self), bad_rows_file)
+        bad_rows = BadRows(max_bad, len(self), bad_rows_file, rank=plan.rank, world_size=plan.world_size)
         return Loader(self, plan, on_error=on_error, bad_rows=bad_rows, engine=engine)
 
     @cached_property
@@ -280,10 +290,11 @@ class Dataset:
 
         Parameters
         ----------
-        rows : int64, shape (n,)
+        rows : integers, shape (n,)
         draw : (seed, epoch), optional
             For augmentation.
         """
+        rows = row_numbers(rows, "rows to gather")
         gathering = self.gathering(rows, draw)
         for piece in gathering.pieces():
             gathering.run(piece)
@@ -324,22 +335,34 @@ class Dataset:
             raise ConfigError(
                 f"column {column!r} has {series.null_count()} missing value(s), so it cannot guide a split"
             )
-        present = sorted(series.unique().to_list())
-        codes = series.replace_strict(present, list(range(len(present))), return_dtype=nw.Int64)
+        try:
+            present = sorted(series.unique().to_list())
+            codes = series.replace_strict(present, list(range(len(present))), return_dtype=nw.Int64)
+        except Exception as error:
+            raise ConfigError(f"column {column!r} ({series.dtype}) cannot guide a split: {error}") from error
         values: Int64Array = codes.to_numpy()
         _, dense = np.unique(values[self._table_rows(np.arange(len(self)))], return_inverse=True)
         return dense
 
     def _refuse_other_index(self, mask: Any) -> None:
-        index = getattr(mask, "index", None)
-        own = self._opened.table.index_values()
+        own, index = self._opened.table.frame_index(), getattr(mask, "index", None)
         if own is None or index is None or callable(index):
             return
-        if not np.array_equal(own[self._table_rows(np.arange(len(self)))], np.asarray(index)):
+        if not own.take(self._table_rows(np.arange(len(self)))).equals(index):
             raise AlignmentError(
                 "the mask's index is not this dataset's: it was made from another frame, or in another order."
                 " Make it from the dataset's own rows: part.frame['column'] > 3."
             )
+
+
+def _shard(shard: Any) -> tuple[int, int]:
+    if shard is None:
+        return 0, 1
+    try:
+        rank, world_size = shard
+    except (TypeError, ValueError):
+        raise ConfigError(f"shard is the pair (rank, world_size), such as (0, 4), not {shard!r}") from None
+    return rank, world_size
 
 
 def _described(values: AnyArray) -> str:

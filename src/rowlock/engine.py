@@ -13,7 +13,7 @@ import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-from rowlock.errors import ConfigError
+from rowlock.arguments import whole_number
 from rowlock.memory import memory_limit_bytes, parse_bytes
 from rowlock.pool import Entry, Job, Pool
 
@@ -50,14 +50,11 @@ class Engine:
     def __init__(
         self, *, num_threads: int | None = None, prefetch: int = 4, memory_budget: int | str | None = None
     ) -> None:
-        for name, value, least in (("num_threads", num_threads, 1), ("prefetch", prefetch, 0)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-                raise ConfigError(f"{name} must be an integer of at least {least}, not {value!r}")
-        self.num_threads = num_threads or _num_processors()
-        self.prefetch = prefetch
+        self.num_threads = _num_processors() if num_threads is None else whole_number("num_threads", num_threads, 1)
+        self.prefetch = whole_number("prefetch", prefetch, 0)
         self.memory_budget = memory_limit_bytes() // 4 if memory_budget is None else parse_bytes(memory_budget)
         self._pool = Pool(self.num_threads, self.memory_budget)
-        self._finalizer = weakref.finalize(self, self._pool.close, wait=False)
+        self._finalizer = weakref.finalize(self, self._pool.close_later)
 
     def __repr__(self) -> str:
         return f"Engine(num_threads={self.num_threads}, prefetch={self.prefetch}, memory_budget={self.memory_budget})"
@@ -73,72 +70,86 @@ class Engine:
         """Whether `close` was called."""
         return self._pool.is_closed
 
-    def stream(self, make_job: Callable[[int], JobT], first: int) -> Stream[JobT]:
-        """Return the jobs ``make_job(first)``, ``make_job(first + 1)``, ... as they are done, in this order."""
-        return Stream(self._pool, make_job, first, self.prefetch)
+    def stream(self, make_job: Callable[[int], JobT]) -> Stream[JobT]:
+        """Return a stream of the jobs ``make_job(0)``, ``make_job(1)``, ..., prepared ahead."""
+        return Stream(self._pool, make_job, self.prefetch)
 
     def close(self) -> None:
         """End the threads; loaders that still use this engine raise `LoaderClosedError`. May be called again."""
-        self._pool.close(wait=True)
+        self._pool.close()
 
 
 class Stream(Generic[JobT]):
-    """Jobs in order, prepared ahead by the pool's threads.
+    """Jobs by number, prepared ahead by the pool's threads.
 
-    Not for several consumers at once.
+    Not for several consumers at once; closing it is allowed from anywhere.
     """
 
-    def __init__(self, pool: Pool, make_job: Callable[[int], JobT], first: int, prefetch: int) -> None:
+    def __init__(self, pool: Pool, make_job: Callable[[int], JobT], prefetch: int) -> None:
         self._pool = pool
         self._make_job = make_job
-        self._next = first
         self._prefetch = prefetch
         self._window: deque[Entry[JobT]] = deque()
         self._held_back: Entry[JobT] | None = None  # the next job, where the budget did not allow it yet
         self._token = pool.open_stream()
-        self._finalizer = weakref.finalize(self, pool.close_stream, self._token)
-        self.num_waits = 0
+        self._finalizer = weakref.finalize(self, pool.close_stream_later, self._token)
 
-    def take(self) -> JobT:
-        """Wait for the next job and return it done.
+    def take(self, number: int) -> JobT:
+        """Wait for a job and return it done; the jobs after it are begun.
+
+        Asking for the numbers in their order is fast. Any other number, also the same again after an error,
+        begins anew there: nothing is lost or shifted, whatever happened before.
 
         Raises
         ------
         Exception
-            What the job's first failed piece raised. Asking again begins with the same job.
+            What the job's first failed piece raised.
         """
         self._pool.check_alive()
-        self._fill(1)
-        entry = self._window[0]
-        self.num_waits += not entry.is_done
+        window = self._window
+        if window and window[0].number != number:
+            self._begin_anew()
+        if not window:
+            self._submit(number, must=True)
+        self._fill_ahead(number)
+        entry = window[0]
         self._pool.wait(entry)
         error = entry.first_error()
         if error is not None:
-            self._restart()
+            self._begin_anew()
             raise error
-        self._window.popleft()
+        window.popleft()
         self._pool.delivered(entry)
-        self._fill(self._prefetch)
+        self._fill_ahead(number + 1)
         job: JobT = entry.job
         return job
 
     def close(self) -> None:
         """Forget what was prepared; may be called again."""
         self._finalizer()
-        self._window.clear()
+        self._pool.sweep()
 
-    def _fill(self, wanted: int) -> None:
-        while len(self._window) < wanted:
-            entry = self._held_back or Entry(self._make_job(self._next), self._token)
-            self._held_back = None
-            if not self._pool.submit(entry, must=not self._window):
-                self._held_back = entry
+    def _fill_ahead(self, first: int) -> None:
+        """Begin jobs until `prefetch` are on their way. What fails before its turn is tried again in its turn."""
+        while len(self._window) < self._prefetch:
+            try:
+                if not self._submit(first + len(self._window), must=not self._window):
+                    return
+            except Exception:  # noqa: BLE001 - it is raised where the job is asked for
                 return
-            self._window.append(entry)
-            self._next += 1
 
-    def _restart(self) -> None:
-        self._next -= len(self._window)
+    def _submit(self, number: int, *, must: bool) -> bool:
+        entry = self._held_back
+        self._held_back = None
+        if entry is None or entry.number != number:
+            entry = Entry(self._make_job(number), number, self._token)
+        if not self._pool.submit(entry, must=must):
+            self._held_back = entry
+            return False
+        self._window.append(entry)
+        return True
+
+    def _begin_anew(self) -> None:
         self._window.clear()
         self._held_back = None
         self._pool.forget(self._token)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Gathering", "Piece", "Slot"]
 
+_OF_THE_USER = (KeyboardInterrupt, SystemExit)
+"""In the main thread these are the user's wish to stop, and pass."""
+
 _NEVER_BAD_ROWS = (OSError, MemoryError, KeyboardInterrupt, SystemExit, GeneratorExit)
 """A mount that fails or a user who interrupts must not shrink the data set."""
 
@@ -32,6 +36,11 @@ class Slot(NamedTuple):
     """``"input"``, ``"target"`` or ``"sample_weight"``."""
     name: str
     reader: Reader
+
+    @property
+    def label(self) -> str:
+        """What it is called in messages and statistics."""
+        return self.name or self.role
 
 
 class Piece(NamedTuple):
@@ -126,7 +135,7 @@ class Gathering:
                 if self._on_error == "raise":
                     raise
                 self._gather_one_by_one(place, piece.first, rows, out)
-            self.timings.append((slot.name, time.perf_counter() - started))
+            self.timings.append((slot.label, time.perf_counter() - started))
 
     def batch(self, step: int, epoch: int, *, num_padded: int | None = None) -> Batch:
         """Return the filled batch.
@@ -149,10 +158,10 @@ class Gathering:
 
     def bad_rows(self, step: int, epoch: int) -> list[BadRow]:
         """Return the rows that could not be read, each once, in their order in the batch."""
-        first: dict[int, tuple[int, RowError]] = {}
+        first: dict[int, RowError] = {}
         for place, _, error in sorted(self._errors, key=lambda found: found[:2]):
-            first.setdefault(place, (error.row if error.row is not None else -1, error))
-        return [BadRow.of(error, row, epoch, step) for row, error in first.values()]
+            first.setdefault(place, error)
+        return [BadRow.of(error, epoch, step) for error in first.values()]
 
     def _weight(self, num_padded: int | None) -> AnyArray | None:
         weight = self._named("sample_weight").get("")
@@ -191,6 +200,8 @@ class Gathering:
             self._add_context(error, slot, rows, out)
             raise
         except BaseException as error:  # whatever a reader raises ends here, and never an epoch
+            if isinstance(error, _OF_THE_USER) and threading.current_thread() is threading.main_thread():
+                raise
             if self._on_error != "raise" and isinstance(error, _NEVER_BAD_ROWS):
                 raise
             found = RowError(f"{type(error).__name__}: {error}")
@@ -203,13 +214,18 @@ class Gathering:
             try:
                 self._gather(self._slots[slot_place], rows[place : place + 1], out[place : place + 1])
             except RowError as error:
+                error.row, error.key = int(rows[place]), self._key(int(rows[place]))  # whatever the reader says
                 self._errors.append((first + place, slot_place, error))
 
     def _add_context(self, error: RowError, slot: Slot, rows: Int64Array, out: AnyArray) -> None:
         if error.row is None:
             error.row = self._first_failing(slot, rows, out)
-        key = None if error.row is None else self._keys.values(np.array([error.row]))[0]
-        error.add_context(input=slot.name or slot.role, key=int(key) if isinstance(key, np.integer) else key)
+        key = None if error.row is None else self._key(error.row)
+        error.add_context(input=slot.label, key=key)
+
+    def _key(self, row: int) -> int | str:
+        key = self._keys.values(np.array([row]))[0]
+        return key if isinstance(key, str) else int(key)
 
     def _first_failing(self, slot: Slot, rows: Int64Array, out: AnyArray) -> int | None:
         """Find the row behind an exception that does not name one, by asking for the rows one by one."""

@@ -1,11 +1,11 @@
-"""JAX: batches of device arrays, sent one ahead of the one in use."""
+"""JAX: batches of device arrays."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from rowlock.batch import Batch
-from rowlock.errors import MissingDependencyError
+from rowlock.errors import ConfigError, MissingDependencyError
 
 try:
     import jax
@@ -15,9 +15,10 @@ except ModuleNotFoundError as error:
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rowlock.dataset import Dataset
     from rowlock.loader import Loader
 
-__all__ = ["JaxBatches"]
+__all__ = ["JaxBatches", "refuse_64_bits"]
 
 
 class JaxBatches:
@@ -31,6 +32,7 @@ class JaxBatches:
     """
 
     def __init__(self, loader: Loader, *, sharding: Any = None) -> None:
+        refuse_64_bits(loader.dataset)
         self.loader = loader
         self.sharding = sharding
 
@@ -38,14 +40,7 @@ class JaxBatches:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[Batch]:
-        ahead: Batch | None = None
-        for batch in self.loader:
-            sent = self._sent(batch)
-            if ahead is not None:
-                yield ahead
-            ahead = sent
-        if ahead is not None:
-            yield ahead
+        return map(self._sent, iter(self.loader))  # not a generator, which an error would end
 
     def _sent(self, batch: Batch) -> Batch:
         arrays = (batch.inputs, batch.target, batch.sample_weight)
@@ -56,3 +51,21 @@ class JaxBatches:
         if self.sharding is None:
             return jax.device_put(array)
         return jax.make_array_from_process_local_data(self.sharding, array)
+
+
+def refuse_64_bits(dataset: Dataset) -> None:
+    """Refuse inputs and targets of 64 bits where JAX would cut them to 32 without a word.
+
+    Raises
+    ------
+    ConfigError
+        Names the input, and what to write.
+    """
+    if jax.config.jax_enable_x64:
+        return
+    for name, spec in (*dataset.input_specs.items(), *dataset.target_specs.items()):
+        if spec.dtype.itemsize == 8:
+            raise ConfigError(
+                f"{name or 'the target'!r} is {spec.dtype}, which JAX cuts to 32 bits without a word. Write"
+                f" dtype='{spec.dtype.name.replace('64', '32')}', or set jax_enable_x64."
+            )

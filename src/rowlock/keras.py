@@ -3,15 +3,17 @@
 How Keras calls a data set (3.15, traced on JAX, PyTorch and TensorFlow): before training it takes one batch or
 two as a probe, and calls `on_epoch_end` before the first `on_epoch_begin`; by default it shuffles the *numbers*
 of the batches; with `steps_per_epoch` one pass goes on over several of its epochs, with both hooks between.
-What it does at the start of every pass, and only there, is to call a hook and then ask for the length.
+What it does at the start of every pass, and only there, is to call a hook and then ask for the length; and once
+at the start of every `fit`, `evaluate` and `predict` it asks for the number of workers.
 """
 
 from __future__ import annotations
 
 import threading
+from operator import length_hint
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from rowlock.errors import ConfigError, LoaderClosedError, MissingDependencyError
+from rowlock.errors import ConfigError, LoaderClosedError, MissingDependencyError, StateError
 
 try:
     import keras
@@ -54,8 +56,7 @@ class KerasBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
         super().__init__(workers=1, use_multiprocessing=False)
         if inputs not in get_args(Structure):
             raise ConfigError(f"inputs must be 'dict' or 'tuple', not {inputs!r}")
-        if loader.on_error == "skip":
-            raise ConfigError("Keras wants every batch of the same number of steps: on_error='mask' instead of 'skip'")
+        _refuse_unfit(loader)
         self.loader = loader
         self.last_error: BaseException | None = None
         self._structure = inputs
@@ -65,6 +66,7 @@ class KerasBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
         self._num_taken = 0
         self._hook_called = False
         self._may_begin_again = False
+        self._call_began = False
 
     def __len__(self) -> int:
         return len(self.loader)
@@ -83,6 +85,7 @@ class KerasBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
     @property
     def workers(self) -> int:
         """One: more would lose and repeat rows, and the engine has threads of its own."""
+        self._call_began = True  # Keras asks once at the beginning of fit, evaluate and predict
         return 1
 
     @workers.setter
@@ -117,11 +120,11 @@ class KerasBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
                 raise
 
     def _take(self) -> Any:
-        if self._num_taken >= len(self):
+        if self._num_taken >= len(self) or self._call_began:
             self._new_pass()
         elif self._may_begin_again and self._num_taken:
             self._begin_again()
-        self._hook_called = self._may_begin_again = False
+        self._hook_called = self._may_begin_again = self._call_began = False
         if self._num_taken < len(self._probed):
             taken = self._probed[self._num_taken]
         else:
@@ -133,6 +136,11 @@ class KerasBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
     def _next(self) -> Batch:
         if self._epoch is None:
             self._epoch = iter(self.loader)
+            if length_hint(self._epoch) != len(self):
+                raise StateError(
+                    f"this loader goes on within an epoch ({length_hint(self._epoch)} of {len(self)} steps are left),"
+                    " which cannot be told to fit: iterate the rest of the epoch yourself first"
+                )
         try:
             return next(self._epoch)
         except StopIteration:  # Keras would take it for the end of its own data
@@ -145,11 +153,13 @@ class KerasBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
             self._probed = []
 
     def _begin_again(self) -> None:
-        if self._num_taken > NUM_PROBED:  # training was stopped in the middle: the next pass is the next epoch
+        if self._num_taken > NUM_PROBED:  # no probe, but a pass that was stopped: the next epoch
             self._new_pass()
         self._num_taken = 0
 
     def _new_pass(self) -> None:
+        if self._num_taken == 0:
+            return
         self._epoch = None
         self._probed = []
         self._num_taken = 0
@@ -167,6 +177,23 @@ class KerasBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
         if batch.sample_weight is None:
             return inputs, target
         return inputs, target, _tensor(batch.sample_weight)
+
+
+def _refuse_unfit(loader: Loader) -> None:
+    """Refuse what Keras would get wrong without a word."""
+    if loader.on_error == "skip":
+        raise ConfigError("Keras wants every epoch of the same steps: on_error='mask' instead of 'skip'")
+    plan = loader.plan
+    if not loader.dataset.target_specs and (plan.shuffle or plan.last == "pad"):
+        what = "shuffle=True" if plan.shuffle else "last='pad'"
+        raise ConfigError(
+            f"without a target Keras can only predict, and under {what} the predictions would not be those of the"
+            " rows in their order: batches(..., shuffle=False, last='keep')"
+        )
+    if keras.backend.backend() == "jax":
+        from rowlock.jax import refuse_64_bits  # noqa: PLC0415 - only where it is the backend
+
+        refuse_64_bits(loader.dataset)
 
 
 def _tensor(array: Any) -> Any:

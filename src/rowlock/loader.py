@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from rowlock.bad_rows import BadRow, BadRows, OnError
+from rowlock.arguments import whole_number
+from rowlock.bad_rows import BadRow, BadRows, OnError, check_policy
 from rowlock.engine import Engine, Stream, default_engine
-from rowlock.errors import IncompleteEpochError, LoaderClosedError, RowError
+from rowlock.errors import ConfigError, IncompleteEpochError, LoaderClosedError, RowError
 from rowlock.state import plan_from, state_of
 from rowlock.stats import LoaderStats, Recorder
 
@@ -57,6 +58,11 @@ class Loader:
         self.plan = plan
         self.on_error: OnError = on_error
         self._bad_rows = bad_rows or BadRows(0.01, len(dataset))
+        if plan.num_rows != len(dataset):
+            raise ConfigError(f"the plan is for {plan.num_rows:,} rows, the dataset has {len(dataset):,}")
+        if engine is not None and not isinstance(engine, Engine):
+            raise ConfigError(f"engine must be an rl.Engine, such as rl.Engine(num_threads=4), not {engine!r}")
+        check_policy(on_error, world_size=plan.world_size)
         self._engine = engine or default_engine()
         self._stream: Stream[Gathering] | None = None
         self._recorder = Recorder()
@@ -75,7 +81,8 @@ class Loader:
     def __iter__(self) -> Iterator[Batch]:
         self._check_open()
         if self._num_rows:  # the epoch under way is given up
-            self._seek(self.plan.first_step(self.plan.place(self._step).epoch + 1))
+            self._step = self.plan.first_step(self.plan.place(self._step).epoch + 1)
+            self._num_rows = 0
         self._recorder.new_epoch()
         self._turn += 1
         stop = self.plan.first_step(self.plan.place(self._step).epoch + 1)
@@ -92,6 +99,7 @@ class Loader:
 
         Any step may be asked for, in any order; what iterating delivers is not affected.
         """
+        step = whole_number("step", step, 0)
         job = _gathering(self.dataset, self.plan, self.on_error, step)
         for piece in job.pieces():
             try:
@@ -104,8 +112,8 @@ class Loader:
     def state_dict(self) -> dict[str, Any]:
         """Return where this loader is: a flat dict for JSON, which counts what was delivered and nothing prepared.
 
-        The same on every rank. Load it into a loader of the same data and seed, also with another batch size or
-        world size.
+        Load it into a loader of the same data and seed, also with another batch size or world size. It is the
+        same on every rank; with several ranks it leaves their bad rows out.
         """
         return state_of(self.plan, self._step, self.dataset) | self._bad_rows.state()
 
@@ -119,7 +127,7 @@ class Loader:
         """
         self._check_open()
         plan, step = plan_from(state, self.plan, self.dataset)
-        self._bad_rows.load_state(state)
+        self._bad_rows = self._bad_rows.resumed(state)
         self.plan = plan
         if self._stream is not None:
             self._stream.close()
@@ -174,46 +182,36 @@ class Loader:
             raise LoaderClosedError("this loader was asked for another epoch meanwhile: one iteration at a time")
         if self._step >= steps.stop:
             raise StopIteration
-        self._recorder.asked()
-        batch = self._delivered(self._take())
+        batch = self._take()
         while len(batch) == 0 and self._step < steps.stop:  # every row of it was skipped
-            batch = self._delivered(self._take())
+            batch = self._take()
         if self._step == steps.stop:
             self._check_complete(steps)
             if len(batch) == 0:
                 raise StopIteration
         return batch
 
-    def _delivered(self, job: Gathering) -> Batch:
-        step, epoch = self._step, self.plan.place(self._step).epoch
-        bad = job.bad_rows(step, epoch)
-        num_rows = job.num_rows
-        self._bad_rows.add(num_rows, bad)
-        batch = self._batch(job, step)
+    def _take(self) -> Batch:
+        """Take the next step's batch; where anything fails, the step is still the next."""
+        self._recorder.asked()
+        if self._stream is None:
+            self._stream = self._engine.stream(partial(_gathering, self.dataset, self.plan, self.on_error))
+        try:
+            job = self._stream.take(self._step)
+        except RowError as error:
+            error.add_context(step=self._step)
+            raise
+        bad = job.bad_rows(self._step, self.plan.place(self._step).epoch)
+        self._bad_rows.add(job.num_rows, bad)
+        batch = self._batch(job, self._step)
         self._recorder.delivered(len(batch), job.timings)
         self._step += 1
         self._num_rows += len(batch) + (len(bad) if self.on_error == "skip" else 0)
         return batch
 
-    def _take(self) -> Gathering:
-        if self._stream is None:
-            self._stream = self._engine.stream(partial(_gathering, self.dataset, self.plan, self.on_error), self._step)
-        try:
-            return self._stream.take()
-        except RowError as error:
-            error.add_context(step=self._step)
-            raise
-
     def _batch(self, job: Gathering, step: int) -> Batch:
         num_padded = self.plan.num_padded(step) if self.plan.last == "pad" else None
         return job.batch(step, self.plan.place(step).epoch, num_padded=num_padded)
-
-    def _seek(self, step: int) -> None:
-        if self._stream is not None and step != self._step:
-            self._stream.close()
-            self._stream = None
-        self._step = step
-        self._num_rows = 0
 
     def _check_complete(self, steps: range) -> None:
         planned, delivered = self.plan.num_rows_between(steps.start, steps.stop), self._num_rows
@@ -239,9 +237,19 @@ class _Epoch:
         self._next_batch = next_batch
         self._turn = turn
         self._steps = steps
+        self._is_over = False
 
     def __iter__(self) -> Iterator[Batch]:
         return self
 
+    def __length_hint__(self) -> int:
+        return len(self._steps)
+
     def __next__(self) -> Batch:
-        return self._next_batch(self._turn, self._steps)
+        if self._is_over:
+            raise StopIteration
+        try:
+            return self._next_batch(self._turn, self._steps)
+        except StopIteration:
+            self._is_over = True
+            raise

@@ -12,7 +12,7 @@ __all__ = ["memory_limit_bytes", "parse_bytes"]
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
-_CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+_CGROUPS = Path("/sys/fs/cgroup")
 
 
 def parse_bytes(size: int | str) -> int:
@@ -37,9 +37,25 @@ def parse_bytes(size: int | str) -> int:
 def memory_limit_bytes() -> int:
     """Return the memory that this process may use: the machine's, or its control group's if that is less."""
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")] if hasattr(os, "sysconf") else [8 * 2**30]
-    for path in map(Path, _CGROUP_LIMITS):
+    for path in _limit_files():
         try:
             limits.append(int(path.read_text()))
         except (OSError, ValueError):  # no such control group, or no limit ("max")
             continue
     return min(limits)
+
+
+def _limit_files() -> list[Path]:
+    """Return where limits stand for this process's control group and those around it, versions 2 and 1."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        lines = []
+    files = [_CGROUPS / "memory.max", _CGROUPS / "memory" / "memory.limit_in_bytes"]
+    for line in lines:
+        _, controllers, group = line.split(":", 2)
+        folder = _CGROUPS / group.strip("/") if not controllers else _CGROUPS / "memory" / group.strip("/")
+        name = "memory.limit_in_bytes" if controllers else "memory.max"
+        if not controllers or "memory" in controllers.split(","):
+            files += [place / name for place in (folder, *folder.parents) if place.is_relative_to(_CGROUPS)]
+    return files

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from rowlock.arguments import true_or_false, whole_number
 from rowlock.errors import ConfigError
 from rowlock.permutation import ALGORITHM, permute
 
@@ -75,9 +76,10 @@ class Plan:
     start_step: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("num_rows", 1), ("batch_size", 1), ("world_size", 1), ("rank", 0)):
-            _check_integer(name, getattr(self, name), least)
-        _check_integer("seed", self.seed, None)
+        for name, least in (("num_rows", 1), ("batch_size", 1), ("world_size", 1), ("rank", 0), ("seed", None)):
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), least))
+        for name in ("shuffle", "augment"):
+            object.__setattr__(self, name, true_or_false(name, getattr(self, name)))
         if self.last not in get_args(Last):
             raise ConfigError(f"last must be 'keep', 'drop' or 'pad', not {self.last!r}")
         if self.rank >= self.world_size:
@@ -169,10 +171,3 @@ class Plan:
         if self.last == "drop":
             return left // self.global_batch_size
         return -(-left // self.global_batch_size)
-
-
-def _check_integer(name: str, value: object, least: int | None) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise ConfigError(f"{name} must be an integer, not {value!r}")
-    if least is not None and value < least:
-        raise ConfigError(f"{name} must be at least {least}, not {value}")

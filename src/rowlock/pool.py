@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import threading
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = ["Entry", "Job", "Pool"]
+
+SWEEP_SECONDS = 1.0
+"""How long an idle thread waits before it looks for streams that a finaliser could only note."""
 
 CLOSE_SECONDS = 2.0
 """How long closing waits for threads; what hangs longer is left behind, as daemons."""
@@ -48,8 +52,9 @@ JobT = TypeVar("JobT", bound=Job[Any])
 class Entry(Generic[JobT]):
     """A job on its way through the pool."""
 
-    def __init__(self, job: JobT, token: int) -> None:
+    def __init__(self, job: JobT, number: int, token: int) -> None:
         self.job = job
+        self.number = number
         self.token = token
         self.num_bytes = job.num_bytes
         self.pieces: list[Any] = []
@@ -85,6 +90,7 @@ class Pool:
         self._tokens = itertools.count()
         self._threads: set[threading.Thread] = set()
         self._num_idle = 0
+        self._closed_streams: deque[int] = deque()
         self._closed = False
         self._process = os.getpid()
 
@@ -111,25 +117,56 @@ class Pool:
             self._in_flight[token] = 0
             return token
 
-    def close_stream(self, token: int) -> None:
-        """Forget a stream; whoever waits for it raises."""
-        if self._process != os.getpid():
+    def close_stream_later(self, token: int) -> None:
+        """Forget a stream; whoever waits for it raises.
+
+        For finalisers: the garbage collector may call one while this very thread holds the lock, so the lock is
+        only tried. Every other user of the lock, and idle threads once a second, do what is left.
+        """
+        self._closed_streams.append(token)
+        self._sweep_if_free()
+
+    def close_later(self) -> None:
+        """End the threads; for finalisers, see `close_stream_later`."""
+        self._closed = True
+        self._sweep_if_free()
+
+    def sweep(self) -> None:
+        """Forget the streams that were closed."""
+        if self._process == os.getpid():
+            with self._lock:
+                self._sweep()
+
+    def _sweep_if_free(self) -> None:
+        if self._process == os.getpid() and self._lock.acquire(blocking=False):
+            try:
+                self._sweep()
+            finally:
+                self._lock.release()
+
+    def _sweep(self) -> None:
+        if self._closed:
+            self._tasks.clear()
+        elif not self._closed_streams:
             return
-        with self._lock:
+        while self._closed_streams:
+            token = self._closed_streams.popleft()
             self._drop_tasks(token)
             self._in_flight.pop(token, None)
-            self._work_is_there.notify_all()  # threads end when no stream is open
-            self._job_is_done.notify_all()
+        self._work_is_there.notify_all()  # threads end when no stream is open
+        self._job_is_done.notify_all()
 
     def forget(self, token: int) -> None:
         """Take a stream's tasks out of the queue, and its bytes out of the account."""
         with self._lock:
             self._drop_tasks(token)
-            self._in_flight[token] = 0
+            if token in self._in_flight:
+                self._in_flight[token] = 0
 
     def submit(self, entry: Entry[Any], *, must: bool) -> bool:
         """Queue a job's pieces if the budget allows; `must`: a stream may always have one job."""
         with self._lock:
+            self._sweep()
             self._check_open(entry)
             if sum(self._in_flight.values()) + entry.num_bytes > self._budget_bytes:
                 self._refuse_larger_than_budget(entry)
@@ -138,18 +175,20 @@ class Pool:
             self._in_flight[entry.token] += entry.num_bytes
         try:
             entry.begin()
-        except BaseException:  # no memory for it
+            self._queue(entry, announce=not must)
+        except BaseException:  # no memory for it, no thread, closed meanwhile
             self.delivered(entry)
             raise
+        return True
+
+    def _queue(self, entry: Entry[Any], *, announce: bool) -> None:
         with self._lock:
             self._check_open(entry)
-            if not must:
-                entry.num_left += 1
+            self._start_threads(len(entry.pieces))
+            if announce:
                 self._tasks.appendleft((entry, _HINT))
             self._tasks.extend((entry, place) for place in range(len(entry.pieces)))
-            self._start_threads(entry.num_left)
-            self._work_is_there.notify(entry.num_left)
-        return True
+            self._work_is_there.notify(len(entry.pieces) + announce)
 
     def delivered(self, entry: Entry[Any]) -> None:
         """Take a job's bytes out of the account: they are its consumer's now."""
@@ -161,19 +200,18 @@ class Pool:
         """Wait until a job is done; raise if its stream or the pool is closed meanwhile."""
         with self._lock:
             while not entry.is_done:
+                self._sweep()
                 self._check_open(entry)
-                self._job_is_done.wait()
+                self._job_is_done.wait(SWEEP_SECONDS)
 
-    def close(self, *, wait: bool) -> None:
+    def close(self) -> None:
         """End the threads, and wait a little for them; may be called again."""
         if self._process != os.getpid():
             return
         with self._lock:
             self._closed = True
-            self._tasks.clear()
-            self._work_is_there.notify_all()
-            self._job_is_done.notify_all()
-            threads = set(self._threads) if wait else set()
+            self._sweep()
+            threads = set(self._threads)
         deadline = time.monotonic() + CLOSE_SECONDS
         for thread in threads - {threading.current_thread()}:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -209,7 +247,8 @@ class Pool:
         with self._lock:
             self._num_idle += 1
             while not self._tasks and self._in_flight and not self._closed:
-                self._work_is_there.wait()
+                self._work_is_there.wait(SWEEP_SECONDS)
+                self._sweep()
             self._num_idle -= 1
             if self._tasks:
                 return self._tasks.popleft()
@@ -230,13 +269,17 @@ def work(pool: Pool) -> None:
     """Do pieces until there is nothing left to do for anybody."""
     while (task := pool.next_task()) is not None:
         entry, place = task
-        error: BaseException | None = None
-        try:
-            if place == _HINT:
+        if place == _HINT:
+            with contextlib.suppress(Exception):  # advice that cannot be given changes nothing
                 entry.job.will_need()
-            else:
-                entry.job.run(entry.pieces[place])
-        except BaseException as raised:  # noqa: BLE001 - it is raised where the batch is asked for
-            error = raised
-        pool.finished(entry, place, error)
-        del task, entry, error  # a waiting thread keeps no batch alive
+        else:
+            pool.finished(entry, place, _error_of(entry, place))
+        del task, entry  # a waiting thread keeps no batch alive
+
+
+def _error_of(entry: Entry[Any], place: int) -> BaseException | None:
+    try:
+        entry.job.run(entry.pieces[place])
+    except BaseException as error:  # noqa: BLE001 - it is raised where the batch is asked for
+        return error
+    return None

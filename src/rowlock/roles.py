@@ -42,6 +42,8 @@ def _targets(target: Input | Mapping[str, Input] | None) -> list[tuple[str, str,
         return []
     targets: dict[str, Any] = dict(target) if isinstance(target, Mapping) else {"": target}
     for name, what in targets.items():
+        if isinstance(target, Mapping) and (not isinstance(name, str) or not name):
+            raise ConfigError(f"a target is named by text, not by {name!r}")
         _check_input(what, f"target {name!r}" if name else "the target")
     return [("target", name, what) for name, what in targets.items()]
 

@@ -55,6 +55,7 @@ def split_rows(
     """
     _check_fractions(fractions)
     shares = np.array(fractions, float)
+    shares /= shares.sum()
     classes = np.zeros(num_rows, np.int64) if strata is None else strata
     if groups is None:
         part_of_row = _share_rows(classes, shares, seed)
@@ -72,7 +73,7 @@ def split_rows(
 
 
 def _check_fractions(fractions: Sequence[float]) -> None:
-    usable = all(isinstance(share, (int, float)) and share > 0 for share in fractions)
+    usable = all(isinstance(share, (int, float, np.floating)) and share > 0 for share in fractions)
     if not fractions or not usable or not math.isclose(sum(fractions), 1.0, abs_tol=1e-6):
         raise ConfigError(
             f"the shares of a split must be positive and add up to 1, not {', '.join(map(str, fractions)) or 'nothing'}"

@@ -6,15 +6,15 @@ size, world size, `last`, threads and prefetch may change: the remaining rows st
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from rowlock.errors import StateError
+from rowlock.errors import ConfigError, StateError
 from rowlock.plan import Place, Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from rowlock.dataset import Dataset
 
 __all__ = ["plan_from", "state_of"]
@@ -22,6 +22,7 @@ __all__ = ["plan_from", "state_of"]
 FORMAT = 1
 _ORDER = ("seed", "shuffle", "algorithm", "num_rows")
 _GEOMETRY = ("batch_size", "world_size", "last")
+_NUMBERS = ("epoch", "rows_delivered", "step", "start_epoch", "start_position", "start_step")
 _DATA = "data."
 
 
@@ -67,15 +68,32 @@ def plan_from(state: Mapping[str, Any], plan: Plan, dataset: Dataset) -> tuple[P
     StateError
         Another format, order or data; both values are shown.
     """
+    if not isinstance(state, Mapping):
+        raise StateError(f"a state is a dict, not {type(state).__name__}")
     try:
         _check(state, plan, dataset)
-        start = Place(state["start_epoch"], state["start_position"])
-        if all(state[name] == getattr(plan, name) for name in _GEOMETRY):
-            return replace(plan, start=start, start_step=state["start_step"]), state["step"]
-        here = Place(state["epoch"], state["rows_delivered"])
-        return replace(plan, start=here, start_step=state["step"]), state["step"]
+        numbers = {name: operator.index(state[name]) for name in _NUMBERS}
+        geometry = {name: state[name] for name in _GEOMETRY}
     except KeyError as error:
         raise StateError(f"the state has no {error}: it is not whole, or not a state of Rowlock") from None
+    except TypeError as error:
+        raise StateError(f"the state holds a number that is none: {error}") from None
+    start = Place(numbers["start_epoch"], numbers["start_position"])
+    here = Place(numbers["epoch"], numbers["rows_delivered"])
+    step = numbers["step"]
+    own = {name: getattr(plan, name) for name in _GEOMETRY}
+    try:
+        interrupted = replace(plan, start=start, start_step=numbers["start_step"], rank=0, **geometry)
+        agrees = interrupted.place(step).epoch == here.epoch and interrupted.rows_before(step) == here.position
+    except (ConfigError, TypeError):
+        agrees = False
+    if not agrees:
+        raise StateError(
+            f"the state contradicts itself: step {step} is not in epoch {here.epoch} after {here.position} rows"
+        )
+    if geometry == own:
+        return replace(plan, start=start, start_step=numbers["start_step"]), step
+    return replace(plan, start=here, start_step=step), step
 
 
 def _check(state: Mapping[str, Any], plan: Plan, dataset: Dataset) -> None:

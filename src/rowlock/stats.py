@@ -76,7 +76,7 @@ class Recorder:
     def delivered(self, num_rows: int, timings: Iterable[tuple[str, float]]) -> None:
         """Note that the consumer gets the batch it asked for."""
         now = time.perf_counter()
-        self._num_batches += 1
+        self._num_batches += num_rows > 0
         self._num_rows += num_rows
         self._wait_seconds += now - self._asked
         self._elapsed_seconds += now - (self._asked if self._delivered is None else self._delivered)

@@ -14,14 +14,14 @@ from rowlock.keys import Keys
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rowlock.arrays import AnyArray, Int64Array
+    from rowlock.arrays import Int64Array
 
 __all__ = ["Table", "nearest"]
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the name in `names` that is most like `name`, or nothing."""
-    found = difflib.get_close_matches(name, list(names), n=1)
+    found = difflib.get_close_matches(name, [str(other) for other in names], n=1)
     return f" Did you mean {found[0]!r}?" if found else ""
 
 
@@ -56,6 +56,8 @@ class Table:
             raise ConfigError(f"the table has no rows (columns: {_listed(wrapped.columns)})")
         self._frame: nw.DataFrame[Any] = wrapped.clone()
         self.num_rows = len(wrapped)
+        if key is not None and not isinstance(key, str):
+            raise ConfigError(f"key= names one column by text, not {key!r}")
         self.key = key
         self.missing = missing
         self._keys: dict[str, Keys] = {}
@@ -112,10 +114,9 @@ class Table:
             )
         return values.astype(np.int64)
 
-    def index_values(self) -> AnyArray | None:
-        """Return the frame's index whatever it is, or None where frames of this kind have none."""
-        index: Any = nw.maybe_get_index(self._frame)
-        return None if index is None else np.asarray(index)
+    def frame_index(self) -> Any:
+        """Return the frame's own index object, or None where frames of this kind have none."""
+        return nw.maybe_get_index(self._frame)
 
     def take(self, rows: Int64Array) -> Any:
         """Return the chosen rows as a frame of the user's own kind."""

@@ -44,8 +44,7 @@ class TorchBatches(torch.utils.data.IterableDataset):  # type: ignore[misc] # Py
     def __iter__(self) -> Iterator[Batch]:
         if torch.utils.data.get_worker_info() is not None:
             raise ConfigError("use DataLoader(..., num_workers=0): the engine's threads do the work, without copies")
-        for batch in self.loader:
-            yield self._converted(batch)
+        return map(self._converted, iter(self.loader))  # not a generator, which an error would end
 
     def _converted(self, batch: Batch) -> Batch:
         return Batch(

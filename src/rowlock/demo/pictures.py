@@ -53,6 +53,7 @@ def draw_curves(models: Sequence[TrainedModel], path: Path) -> Path:
         left, right = figure.subplots(1, 2, width_ratios=(1.3, 1), sharey=True)
         _draw_epochs(left, models)
         _draw_parts(right, models)
+        left.set_ylim(_lowest(models) - 0.03, 1.01)
         for axes in (left, right):
             axes.axhline(0.5, color="#666666", linewidth=1)
             axes.grid(axis="y", color="#e8e8e8")
@@ -65,8 +66,18 @@ def draw_curves(models: Sequence[TrainedModel], path: Path) -> Path:
     return path
 
 
+def _parts(model: TrainedModel) -> list[float]:
+    """Return the test accuracy on all rows, on hidden pictures, on ambiguous curves."""
+    test = model.test
+    return [test.accuracy, test.accuracy_where("view", *HIDING_VIEWS), test.accuracy_where("growth", "between")]
+
+
+def _lowest(models: Sequence[TrainedModel]) -> float:
+    """Return the lowest accuracy that is drawn, or that of guessing."""
+    return float(np.nanmin([0.48, *(value for model in models for value in (*model.valid_accuracy, *_parts(model)))]))
+
+
 def _draw_epochs(axes: Any, models: Sequence[TrainedModel]) -> None:
-    lowest = min(0.45, *(min(model.valid_accuracy) - 0.03 for model in models))
     last = max(len(model.valid_accuracy) for model in models)
     for model in models:
         colour, marker, line = _MODEL_LOOKS[model.name]
@@ -76,7 +87,7 @@ def _draw_epochs(axes: Any, models: Sequence[TrainedModel]) -> None:
     for model, height in zip(models, _spread(ends, 0.045), strict=True):
         axes.text(last * 1.03, height, model.name, color=_MODEL_LOOKS[model.name][0], fontweight="bold", va="center")
     axes.text(1, 0.495, "guessing", color="#666666", fontsize=9, va="top")
-    axes.set(xlabel="epoch", ylim=(lowest, 1.01), xlim=(1 - 0.03 * last, last * 1.26))
+    axes.set(xlabel="epoch", xlim=(1 - 0.03 * last, last * 1.26))
     axes.set_title("Accuracy on the validation rows, by epoch", loc="left", fontsize=11)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.set_xticks([tick for tick in MaxNLocator(integer=True).tick_values(1, last) if 1 <= tick <= last])
@@ -97,10 +108,7 @@ def _draw_parts(axes: Any, models: Sequence[TrainedModel]) -> None:
     width = 0.26
     for number, model in enumerate(models):
         colour = _MODEL_LOOKS[model.name][0]
-        test = model.test
-        heights = np.array(
-            [test.accuracy, test.accuracy_where("view", *HIDING_VIEWS), test.accuracy_where("growth", "between")]
-        )
+        heights = np.array(_parts(model))
         places = np.arange(3) + (number - 1) * (width + 0.02)
         axes.bar(places, heights - 0.5, width, bottom=0.5, color=colour)
         for place, height in zip(places, heights, strict=True):

@@ -57,7 +57,7 @@ class Reader(ABC):
         rows : int64, shape (n,)
             Rows of the table that the dataset was made from; any order, repeats allowed,
             0 <= row < number of rows of the table.
-        out : dtype ``spec.dtype``, shape (n, *spec.shape)
+        out : dtype ``spec.dtype``, shape ``(n, *spec.shape)``
             C-contiguous. Filled completely; no reference to it is kept.
         draw : (seed, epoch) or None
             For augmentation only, which draws from (seed, epoch, row, name). None: no augmentation.
@@ -94,6 +94,9 @@ class Input(ABC):
 
     Subclass it to read something of your own: `open` gets the table and returns a `Reader`.
     """
+
+    def opened_as(self, reader: Reader) -> None:  # noqa: B027 - most inputs have nothing to remember
+        """Take note of a reader that is now part of a dataset; called once all inputs of it could be opened."""
 
     @abstractmethod
     def open(self, table: Table, name: str) -> Reader:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 import numpy as np
 
+from rowlock.arguments import number_dtype, texts
 from rowlock.arrays import ArraySpec
 from rowlock.errors import ConfigError
 from rowlock.inputs.base import Draw, Input, Reader, check_rows
@@ -65,7 +67,7 @@ class Column(Input):
 
     def __init__(self, column: str, *, dtype: DTypeLike = "float32") -> None:
         self.column = column
-        self.dtype = np.dtype(dtype)
+        self.dtype = number_dtype(repr(self), dtype)
 
     def __repr__(self) -> str:
         return f"Column({self.column!r})"
@@ -91,12 +93,8 @@ class Columns(Input):
     """
 
     def __init__(self, columns: Sequence[str], *, dtype: DTypeLike = "float32") -> None:
-        if isinstance(columns, str):
-            raise ConfigError(f"Columns takes a list of columns: write rl.Columns([{columns!r}])")
-        self.columns = list(columns)
-        if not self.columns or len(set(self.columns)) < len(self.columns):
-            raise ConfigError(f"Columns needs one or more different columns, not {self.columns!r}")
-        self.dtype = np.dtype(dtype)
+        self.columns = texts("columns", columns)
+        self.dtype = number_dtype(repr(self), dtype)
 
     def __repr__(self) -> str:
         return f"Columns({self.columns!r})"
@@ -132,6 +130,8 @@ class Labels(Input):
 
     def __init__(self, column: str, *, classes: Sequence[Any] | None = None) -> None:
         self.column = column
+        if classes is not None and (isinstance(classes, str) or not isinstance(classes, Iterable)):
+            raise ConfigError(f"classes is a list, such as ['cat', 'dog'], not {classes!r}")
         self.classes: tuple[Any, ...] | None = None if classes is None else tuple(classes)
         if self.classes is not None and len(set(self.classes)) < len(self.classes):
             raise ConfigError(f"a class is named twice in {list(self.classes)!r}")
@@ -147,24 +147,43 @@ class Labels(Input):
                 " For a quantity to predict use rl.Column."
             )
         _refuse_missing(series.is_null().to_numpy(), self.column, name)
-        if series.dtype in (nw.Categorical, nw.Enum):
+        if series.dtype in (nw.Categorical, nw.Enum, nw.String):
             series = series.cast(nw.String)
         present = series.unique().to_list()
-        if self.classes is None:
-            self.classes = tuple(sorted(present))
-        return ArrayReader(self._numbered(series, present, name))
+        classes = tuple(sorted(present)) if self.classes is None else self.classes
+        return LabelReader(_numbered(series, present, classes, name, self.column), classes)
 
-    def _numbered(self, series: nw.Series[Any], present: list[Any], name: str) -> AnyArray:
-        numbers = {label: number for number, label in enumerate(self.classes or ())}
-        unknown = [value for value in present if value not in numbers]
-        if unknown:
-            hint = nearest(str(unknown[0]), map(str, numbers))
-            raise ConfigError(
-                f"{name!r}: column {self.column!r} holds {unknown[0]!r} ({len(unknown)} such value(s)), which is"
-                f" not among its classes {list(numbers)!r}.{hint}"
-            )
-        codes = [numbers[value] for value in present]
-        return series.replace_strict(present, codes, return_dtype=nw.Int32).to_numpy()
+    def opened_as(self, reader: Reader) -> None:
+        """Keep the classes, so that a second frame is numbered alike."""
+        if isinstance(reader, LabelReader):
+            self.classes = reader.classes
+
+
+class LabelReader(ArrayReader):
+    """Class numbers, and what they mean."""
+
+    def __init__(self, values: AnyArray, classes: tuple[Any, ...]) -> None:
+        super().__init__(values)
+        self.classes = classes
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the numbers and of what they mean."""
+        names = hashlib.blake2b(repr(self.classes).encode(), digest_size=4).hexdigest()
+        return f"{super().fingerprint}:{names}"
+
+
+def _numbered(series: nw.Series[Any], present: list[Any], classes: tuple[Any, ...], name: str, column: str) -> AnyArray:
+    numbers = {label: number for number, label in enumerate(classes)}
+    unknown = [value for value in present if value not in numbers]
+    if unknown:
+        hint = nearest(str(unknown[0]), map(str, numbers))
+        raise ConfigError(
+            f"{name!r}: column {column!r} holds {unknown[0]!r} ({len(unknown)} such value(s)), which is"
+            f" not among its classes {list(numbers)!r}.{hint}"
+        )
+    codes = [numbers[value] for value in present]
+    return series.replace_strict(present, codes, return_dtype=nw.Int32).to_numpy()
 
 
 def _is_text(series: nw.Series[Any]) -> bool:
@@ -184,6 +203,8 @@ def _numbers(table: Table, column: str, name: str, dtype: np.dtype[Any]) -> AnyA
     if series.dtype.is_float():
         missing = missing | series.is_nan().fill_null(value=True).to_numpy()
     _refuse_missing(missing, column, name)
+    if series.dtype.is_decimal():
+        series = series.cast(nw.Float64)
     return _cast(series.to_numpy(), dtype, column, name)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
+from collections.abc import Iterable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rowlock.arguments import number_dtype, whole_number
 from rowlock.arrays import ArraySpec
 from rowlock.errors import (
     AlignmentError,
@@ -79,9 +83,9 @@ class Features(Input):
     ) -> None:
         self.source = os.fspath(source) if isinstance(source, os.PathLike) else source
         self.key = key
-        self.columns = None if columns is None else list(columns)
-        self.shape = None if shape is None else tuple(shape)
-        self.dtype = np.dtype(dtype)
+        self.columns = None if columns is None else _choice(columns)
+        self.shape = None if shape is None else _shape(shape)
+        self.dtype = number_dtype("Features", dtype)
         if self.dtype.kind not in "fiu":
             raise ConfigError(f"features are numbers: dtype={dtype!r} is not a floating-point or integer type")
         if missing not in (None, "raise", "drop"):
@@ -93,6 +97,10 @@ class Features(Input):
 
     def open(self, table: Table, name: str) -> Reader:  # noqa: D102 - as in Input
         matrix = open_matrix(self.source, name)
+        if not np.can_cast(matrix.dtype, self.dtype, "same_kind"):
+            raise ConfigError(
+                f"{name!r}: {matrix.address} holds {matrix.dtype}, which {self.dtype} would cut; choose another dtype="
+            )
         choice = _columns(self.columns, matrix, name)
         num_columns = matrix.num_columns if choice is None else len(choice)
         shape = self.shape or (num_columns,)
@@ -153,18 +161,37 @@ class FeatureReader(Reader):
 
     @property
     def fingerprint(self) -> str:
-        """The store's own, or the shape of an array."""
-        return self._matrix.fingerprint
+        """The matrix's own, and a digest of which rows and columns of it are taken."""
+        return f"{self._matrix.fingerprint}|{self._join_digest}"
 
     def extends(self, fingerprint: str) -> bool:
-        """Return whether the matrix is that one, or has rows appended to it."""
-        return self._matrix.extends(fingerprint)
+        """Return whether the matrix is that one, or has rows appended to it, and the same of it is taken."""
+        matrix, _, join = fingerprint.rpartition("|")
+        return join == self._join_digest and self._matrix.extends(matrix)
+
+    @cached_property
+    def _join_digest(self) -> str:
+        digest = hashlib.blake2b(np.ascontiguousarray(self._places).data, digest_size=6)
+        digest.update(repr((None if self._columns is None else self._columns.tolist(), self.spec)).encode())
+        return digest.hexdigest()
 
     def will_need(self, rows: Int64Array) -> None:
         self._matrix.will_need(self._places[rows])
 
     def close(self) -> None:
         self._matrix.close()
+
+
+def _choice(columns: Any) -> list[str | int]:
+    if isinstance(columns, str) or not isinstance(columns, Iterable):
+        raise ConfigError(f"columns is a list of names or numbers, not {columns!r}")
+    return [column if isinstance(column, str) else whole_number("a column of features", column) for column in columns]
+
+
+def _shape(shape: Any) -> tuple[int, ...]:
+    if not isinstance(shape, Iterable):
+        raise ConfigError(f"shape is a tuple, such as (12, 3), not {shape!r}")
+    return tuple(whole_number("a side of shape", side, 1) for side in shape)
 
 
 def _columns(wanted: list[str | int] | None, matrix: Any, name: str) -> Int64Array | None:

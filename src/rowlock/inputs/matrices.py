@@ -25,6 +25,7 @@ class StoredMatrix:
         self.address = str(store.path)
         self.keyed = store.key_kind is not None
         self.num_rows, self.num_columns = store.shape
+        self.dtype = store.dtype
         self.columns = store.columns
         self._owned = owned
 
@@ -63,6 +64,7 @@ class DenseMatrix:
         self.values = values
         self.address = f"an array of shape {values.shape}"
         self.num_rows, self.num_columns = values.shape
+        self.dtype = values.dtype
 
     @property
     def fingerprint(self) -> str:
@@ -141,8 +143,10 @@ def open_matrix(source: Any, name: str) -> Matrix:
     if isinstance(source, FeatureStore):
         return StoredMatrix(source, owned=False)
     sparse = sys.modules.get("scipy.sparse")
-    if sparse is not None and sparse.issparse(source):
+    if sparse is not None and sparse.issparse(source) and source.ndim == 2:
         return SparseMatrix(source)
+    if isinstance(source, np.ma.MaskedArray) and np.ma.is_masked(source):
+        raise ConfigError(f"{name!r}: the array has masked values; fill them in, source.filled(...), before it is used")
     if not isinstance(source, np.ndarray):
         raise ConfigError(
             f"{name!r}: features come from the address of a store, a FeatureStore, a NumPy array or a SciPy"
