@@ -13,7 +13,7 @@ SOURCE = Path(rowlock.__file__).parent
 LAYERS = [
     "errors",
     "arrays",
-    "arguments memory",
+    "arguments backend memory",
     "key_kernels permutation_kernel",
     "keys permutation pictures",
     "store",

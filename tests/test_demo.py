@@ -11,7 +11,8 @@ from PIL import Image
 from rich.console import Console
 
 import rowlock as rl
-from rowlock.demo import backend, run
+from rowlock import backend
+from rowlock.demo import run
 from rowlock.demo.animals import HIDING_VIEWS, SIDE, draw
 from rowlock.demo.data import BETWEEN_SHARE, HIDING_SHARE, NEITHER_SHARE, imagine, make
 from rowlock.demo.growth import NUM_COLUMNS, WEIGHT_COLUMNS, hidden_among_noise, weights

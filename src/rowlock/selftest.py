@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rowlock.backend import load
 from rowlock.dataset import Dataset
-from rowlock.errors import ConfigError
+from rowlock.errors import ConfigError, MissingDependencyError
 from rowlock.inputs import Column, Columns, Features, Images
 from rowlock.store import FeatureStore
 
@@ -160,21 +161,19 @@ def check_epoch(
 def _through_keras(
     data: Dataset, batch_size: int, seed: int, num_rows: int, engine: Engine | None
 ) -> Iterable[EpochResult]:
-    from rowlock.errors import MissingDependencyError  # noqa: PLC0415 - only here
-
-    loader: Loader = data.batches(batch_size, seed=seed, engine=engine)
     try:
-        batches: Any = loader.to_keras()
+        backend = load()
     except MissingDependencyError:
         return
-    import keras  # noqa: PLC0415 - just found to be there
+    import keras  # noqa: PLC0415 - just loaded
 
-    model = _echo(keras, data)
+    loader: Loader = data.batches(batch_size, seed=seed, engine=engine)
+    batches, model = loader.to_keras(), _echo(keras, data)
     with loader:
         for epoch in range(2):
             told = model.predict(batches, verbose=0)
             arrays = (told["image"], told["features"], told["facts"], told["facts"][:, 0])
-            yield check_epoch(f"Keras on {keras.backend.backend()}, pass {epoch}", [arrays], num_rows)
+            yield check_epoch(f"Keras on {backend}, pass {epoch}", [arrays], num_rows)
 
 
 def _echo(keras: Any, data: Dataset) -> Any:

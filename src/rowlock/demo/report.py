@@ -92,7 +92,7 @@ def run(
     console = console or Console(highlight=False)
     start = time.perf_counter()
     with console.status("loading Keras"):
-        from rowlock.demo.backend import load  # noqa: PLC0415 - `import rowlock.demo` loads no framework
+        from rowlock.backend import load  # noqa: PLC0415 - `import rowlock.demo` loads no framework
 
         backend = load()
         from rowlock.demo import data, pictures  # noqa: PLC0415 - they import Pillow and Matplotlib
