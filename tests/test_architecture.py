@@ -23,7 +23,7 @@ LAYERS = [
     "inputs.columns inputs.features inputs.images",
     "inputs",
     "bad_rows batch",
-    "gathering plan roles split",
+    "gathering masks plan roles split",
     "dataset",
     "pool",
     "engine state stats",

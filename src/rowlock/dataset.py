@@ -6,7 +6,6 @@ import hashlib
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import narwhals as nw
 import numpy as np
 
 from rowlock.arguments import row_numbers, whole_number
@@ -15,6 +14,7 @@ from rowlock.errors import AlignmentError, ConfigError
 from rowlock.gathering import Gathering, Slot
 from rowlock.inputs import Input, Labels
 from rowlock.inputs.base import Draw, check_rows
+from rowlock.masks import rows_where
 from rowlock.plan import Last, Plan
 from rowlock.roles import roles_of
 from rowlock.split import split_rows
@@ -120,7 +120,7 @@ class Dataset:
     @property
     def keys(self) -> AnyArray:
         """Identity of each row, int64 or object (str), shape (len,)."""
-        return self._opened.keys.values(self._table_rows(np.arange(len(self))))
+        return self._opened.keys.values(self._all_table_rows)
 
     @property
     def dropped(self) -> dict[str, AnyArray]:
@@ -131,7 +131,7 @@ class Dataset:
     @property
     def frame(self) -> Any:
         """The dataset's rows of the table, in its order, as a frame of the kind that was given."""
-        return self._opened.table.take(self._table_rows(np.arange(len(self))))
+        return self._opened.table.take(self._all_table_rows)
 
     def select(self, rows: Any) -> Dataset:
         """Return the dataset of the given rows, in the given order; repeats are allowed.
@@ -156,16 +156,9 @@ class Dataset:
             An array, or a Series such as ``df["age"] > 3``, in the order of this dataset's rows. A pandas
             Series must carry this dataset's index: one made from another frame, or sorted, is refused.
         """
-        try:
-            chosen = np.asarray(mask)
-        except ValueError:
-            chosen = np.empty(0)  # a ragged list
-        if chosen.dtype != np.bool_ or chosen.shape != (len(self),):
-            raise ConfigError(f"a mask is {len(self)} booleans, one a row of this dataset, not {_described(chosen)}")
-        self._refuse_other_index(mask)
-        if not chosen.any():
-            raise ConfigError(f"the mask leaves none of the {len(self)} rows")
-        return self._of(self._table_rows(np.flatnonzero(chosen)))
+        index = self._opened.table.frame_index()
+        own = None if index is None else index.take(self._all_table_rows)
+        return self._of(self._table_rows(rows_where(mask, len(self), own)))
 
     def without(self, bad_rows: Iterable[BadRow]) -> Dataset:
         """Return the dataset without the given bad rows, such as ``loader.bad_rows``."""
@@ -176,7 +169,7 @@ class Dataset:
         check_rows(bad, self._opened.table.num_rows)
         if self._opened.keys.values(bad).tolist() != [entry.key for entry in entries]:
             raise AlignmentError("these bad rows have other keys in this dataset: they were listed for another one")
-        table_rows = self._table_rows(np.arange(len(self)))
+        table_rows = self._all_table_rows
         kept = table_rows[~np.isin(table_rows, bad)]
         if len(kept) == 0:
             raise ConfigError(f"nothing is left of the {len(self)} rows without these {len(bad)} bad ones")
@@ -204,8 +197,8 @@ class Dataset:
             Disjoint, and complete together; each in the order of this dataset.
         """
         seed = whole_number("seed", seed)
-        strata = None if stratify is None else self._codes(stratify)
-        groups = None if group is None else self._codes(group)
+        strata = None if stratify is None else self._opened.table.codes(stratify, self._all_table_rows)
+        groups = None if group is None else self._opened.table.codes(group, self._all_table_rows)
         parts = split_rows(len(self), fractions, seed=seed, strata=strata, groups=groups)
         return tuple(self._of(self._table_rows(rows)) for rows in parts)
 
@@ -310,6 +303,10 @@ class Dataset:
         for slot in self._slots:
             slot.reader.close()
 
+    @property
+    def _all_table_rows(self) -> Int64Array:
+        return np.arange(len(self)) if self._rows is None else self._rows
+
     def _table_rows(self, rows: Int64Array) -> Int64Array:
         return rows if self._rows is None else self._rows[rows]
 
@@ -329,31 +326,6 @@ class Dataset:
             if len(self._rows) == 0:
                 raise AlignmentError("no row is left: none of the frame's keys is in all of the stores")
 
-    def _codes(self, column: str) -> Int64Array:
-        series = self._opened.table.column(column)
-        if series.null_count():
-            raise ConfigError(
-                f"column {column!r} has {series.null_count()} missing value(s), so it cannot guide a split"
-            )
-        try:
-            present = sorted(series.unique().to_list())
-            codes = series.replace_strict(present, list(range(len(present))), return_dtype=nw.Int64)
-        except Exception as error:
-            raise ConfigError(f"column {column!r} ({series.dtype}) cannot guide a split: {error}") from error
-        values: Int64Array = codes.to_numpy()
-        _, dense = np.unique(values[self._table_rows(np.arange(len(self)))], return_inverse=True)
-        return dense
-
-    def _refuse_other_index(self, mask: Any) -> None:
-        own, index = self._opened.table.frame_index(), getattr(mask, "index", None)
-        if own is None or index is None or callable(index):
-            return
-        if not own.take(self._table_rows(np.arange(len(self)))).equals(index):
-            raise AlignmentError(
-                "the mask's index is not this dataset's: it was made from another frame, or in another order."
-                " Make it from the dataset's own rows: part.frame['column'] > 3."
-            )
-
 
 def _shard(shard: Any) -> tuple[int, int]:
     if shard is None:
@@ -363,7 +335,3 @@ def _shard(shard: Any) -> tuple[int, int]:
     except (TypeError, ValueError):
         raise ConfigError(f"shard is the pair (rank, world_size), such as (0, 4), not {shard!r}") from None
     return rank, world_size
-
-
-def _described(values: AnyArray) -> str:
-    return f"{values.dtype} of shape {values.shape}"

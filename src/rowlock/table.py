@@ -118,6 +118,27 @@ class Table:
         """Return the frame's own index object, or None where frames of this kind have none."""
         return nw.maybe_get_index(self._frame)
 
+    def codes(self, column: str, rows: Int64Array) -> Int64Array:
+        """Return a number for each different value of a column, from 0, for the given rows.
+
+        Raises
+        ------
+        ConfigError
+            No such column, missing values, or values that have no order.
+        """
+        series = self.column(column)
+        if series.null_count():
+            raise ConfigError(
+                f"column {column!r} has {series.null_count()} missing value(s), so it cannot guide a split"
+            )
+        try:
+            present = sorted(series.unique().to_list())
+            codes = series.replace_strict(present, list(range(len(present))), return_dtype=nw.Int64)
+        except Exception as error:
+            raise ConfigError(f"column {column!r} ({series.dtype}) cannot guide a split: {error}") from error
+        _, dense = np.unique(codes.to_numpy()[rows], return_inverse=True)
+        return np.asarray(dense, np.int64)
+
     def take(self, rows: Int64Array) -> Any:
         """Return the chosen rows as a frame of the user's own kind."""
         return self._frame[rows.tolist()].to_native()

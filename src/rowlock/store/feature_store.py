@@ -14,7 +14,7 @@ from rowlock.store.commit_facts import CommitFacts
 from rowlock.store.creation import SHARD_BYTES, first_commit, start_store, unique_keys
 from rowlock.store.opening import open_store
 from rowlock.store.progress import reporting
-from rowlock.store.selection import rows_of
+from rowlock.store.selection import require_out, rows_of
 from rowlock.store.writer import StoreWriter
 
 if TYPE_CHECKING:
@@ -300,7 +300,7 @@ class FeatureStore(CommitFacts):
         """
         opened = self._open
         rows = np.ascontiguousarray(rows, np.int64)
-        _require_out(opened.commit, rows, out, columns)
+        require_out(opened.commit, rows, out, columns)
         if key_hashes is not None:
             key_hashes = np.ascontiguousarray(key_hashes, np.uint64)
             if key_hashes.shape != rows.shape:
@@ -377,16 +377,3 @@ class FeatureStore(CommitFacts):
 
     def _reopen(self) -> None:
         self._opened = open_store(self._path)
-
-
-def _require_out(commit: Commit, rows: Int64Array, out: AnyArray, columns: Int64Array | None) -> None:
-    """Refuse an output that the rows do not fit into."""
-    width = commit.num_columns if columns is None else len(columns)
-    if out.shape != (len(rows), width):
-        raise ConfigError(f"out has shape {out.shape}, but {(len(rows), width)} are gathered")
-    if out.dtype != commit.row_dtype and not np.can_cast(commit.row_dtype, out.dtype, "same_kind"):
-        raise ConfigError(f"out is {out.dtype}, which {commit.row_dtype} rows cannot be cast to")
-    if not out.flags.writeable:
-        raise ConfigError("out cannot be written")
-    if columns is not None and width and (columns.min() < 0 or columns.max() >= commit.num_columns):
-        raise ConfigError(f"columns must be in 0..{commit.num_columns - 1}, not {columns.min()}..{columns.max()}")

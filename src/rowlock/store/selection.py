@@ -1,4 +1,4 @@
-"""Row selections as people write them: numbers, slices, lists and masks."""
+"""Row selections as people write them, and whether an output fits them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import numpy as np
 from rowlock.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rowlock.arrays import Int64Array
+    from rowlock.arrays import AnyArray, Int64Array
+    from rowlock.store.format import Commit
 
-__all__ = ["rows_of"]
+__all__ = ["require_out", "rows_of"]
 
 
 def rows_of(selection: Any, num_rows: int) -> Int64Array:
@@ -57,3 +58,16 @@ def _of_slice(part: slice, num_rows: int) -> Int64Array:
     if any(edge < 0 for edge in edges) or (part.step is not None and part.step < 1):
         raise ConfigError(f"{part} counts from the end or backwards, which rows never do")
     return np.arange(*part.indices(num_rows), dtype=np.int64)
+
+
+def require_out(commit: Commit, rows: Int64Array, out: AnyArray, columns: Int64Array | None) -> None:
+    """Refuse an output that the rows do not fit into."""
+    width = commit.num_columns if columns is None else len(columns)
+    if out.shape != (len(rows), width):
+        raise ConfigError(f"out has shape {out.shape}, but {(len(rows), width)} are gathered")
+    if out.dtype != commit.row_dtype and not np.can_cast(commit.row_dtype, out.dtype, "same_kind"):
+        raise ConfigError(f"out is {out.dtype}, which {commit.row_dtype} rows cannot be cast to")
+    if not out.flags.writeable:
+        raise ConfigError("out cannot be written")
+    if columns is not None and width and (columns.min() < 0 or columns.max() >= commit.num_columns):
+        raise ConfigError(f"columns must be in 0..{commit.num_columns - 1}, not {columns.min()}..{columns.max()}")
