@@ -337,16 +337,19 @@ def test_a_build_that_is_alive_is_not_taken_for_a_leftover(tmp_path):
 # --- memory -----------------------------------------------------------------------------------------------
 
 STREAM = """
-import resource, sys
+import sys
 import numpy as np
 from rowlock.store import FeatureStore
+def peak():  # KiB; not ru_maxrss, which a child inherits from the process that starts it
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
 num_bytes = int(sys.argv[2])
 block = np.random.default_rng(0).standard_normal((4096, 1000)).astype(np.float32)
 count = num_bytes // block.nbytes
 FeatureStore.write(sys.argv[1] + ".warm", block[:3])
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 store = FeatureStore.write(sys.argv[1], (block + i for i in range(count)), keys=np.arange(count * 4096))
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+after = peak()
 assert np.array_equal(store[4096 * (count - 1) + 5], block[5] + (count - 1))
 print(after // 1024, (after - before) // 1024)
 """
@@ -363,15 +366,18 @@ def test_a_gibibyte_streams_through_little_memory(tmp_path):
 
 
 MAPPED = """
-import resource, sys
+import sys
 import numpy as np
 from rowlock.store import FeatureStore
+def peak():  # KiB; not ru_maxrss, which a child inherits from the process that starts it
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
 matrix = np.lib.format.open_memmap(sys.argv[1] + ".npy", "w+", np.float32, (60_000, 1000))
 del matrix
 FeatureStore.write(sys.argv[1] + ".warm", np.zeros((3, 1000)))
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 FeatureStore.write(sys.argv[1], np.load(sys.argv[1] + ".npy", mmap_mode="r"))
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+print((peak() - before) // 1024)
 """
 
 
