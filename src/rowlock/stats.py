@@ -24,7 +24,8 @@ class LoaderStats:
     elapsed_seconds : float
         From asking for an epoch's first batch to the delivery of its last, summed over epochs.
     wait_seconds : float
-        The part of it in which the consumer waited for a batch.
+        The part of it in which the consumer waited for a batch. JAX computes on while it asks for the next
+        batch, so there it is more than was lost.
     gather_seconds : dict of str to float
         Thread time spent on each input, under its name.
     """
