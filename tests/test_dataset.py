@@ -129,7 +129,7 @@ def test_misuse_is_refused_with_what_to_do(frame, use, message):
     [
         ({"inputs": {}}, "inputs is a dict"),
         ({"inputs": rl.Column("age")}, "inputs is a dict"),
-        ({"inputs": {"age": "age"}}, r"input 'age' must say how it is read, not be 'age': write rl.Labels"),
+        ({"inputs": {"age": "age"}}, r"input 'age' must say how it is read, not be 'age': write rl.Images"),
         ({"inputs": {3: rl.Column("age")}}, "an input is named by text, not by 3"),
         ({"target": "label"}, r"the target must say how it is read, not be 'label': write rl.Labels\('label'\)"),
         ({"key": "object"}, "no column 'object'. Did you mean 'object_id'"),

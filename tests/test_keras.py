@@ -320,3 +320,14 @@ def test_a_loader_that_goes_on_within_an_epoch_says_so():
     resumed.load_state_dict(loader.state_dict())
     with pytest.raises(Exception, match="5 of 6 steps are left"):
         plain_model().fit(resumed.to_keras(), verbose=0)
+
+
+def test_merge_compares_the_branches_with_the_data():
+    def branch(width):
+        return keras.Sequential([keras.Input((width,)), keras.layers.Dense(2)])
+
+    head = keras.layers.Dense(1)
+    with pytest.raises(ConfigError, match=r"branches are \['facts', 'feature'\].*inputs of the data are"):
+        merge({"facts": branch(1), "feature": branch(4)}, head, data=make())
+    with pytest.raises(ConfigError, match=r"branch 'features' takes rows of shape \(5,\), the data give \(4,\)"):
+        merge({"facts": branch(1), "features": branch(5)}, head, data=make())

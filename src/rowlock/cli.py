@@ -45,6 +45,21 @@ def main() -> None:
         sys.exit(MISUSE if isinstance(error, ConfigError) else PROBLEM)
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        console.print(f"rowlock {rowlock.__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_say_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Train merged models on data larger than memory, straight from a DataFrame."""
+
+
 @app.command()
 def demo(
     folder: Annotated[Path, typer.Option(help="Where the data set and the two pictures go.")] = Path("demo"),

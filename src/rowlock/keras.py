@@ -244,6 +244,11 @@ def merge(
     if len(branches) < 2:
         raise ConfigError(f"merge joins two or more branches, not {len(branches)}: {list(branches)!r}")
     specs = {} if data is None else data.input_specs
+    if data is not None and sorted(specs) != sorted(branches):
+        raise ConfigError(
+            f"the branches are {sorted(branches)}, but the inputs of the data are {sorted(specs)}: by other names, or"
+            " with one too many, Keras would feed branches with what is not theirs"
+        )
     inputs, columns = {}, []
     for input_name, branch in branches.items():
         inputs[input_name] = _input(input_name, branch, specs.get(input_name))
@@ -257,7 +262,11 @@ def _input(name: str, branch: Any, spec: ArraySpec | None) -> Any:
     if known:
         if len(known) != 1:
             raise ConfigError(f"branch {name!r} has {len(known)} inputs; a branch takes one")
-        return keras.Input(known[0].shape[1:], dtype=known[0].dtype, name=name)
+        shape = tuple(known[0].shape[1:])
+        fits = spec is None or all(own in (None, given) for own, given in zip(shape, spec.shape, strict=False))
+        if spec is not None and (len(shape) != len(spec.shape) or not fits):
+            raise ConfigError(f"branch {name!r} takes rows of shape {shape}, the data give {spec.shape}")
+        return keras.Input(shape, dtype=known[0].dtype, name=name)
     if spec is None:
         what = "is passed straight through" if branch is None else "does not begin with keras.Input(shape)"
         raise ConfigError(f"branch {name!r} {what}, so its shape is not known: pass merge(..., data=dataset)")

@@ -39,7 +39,8 @@ def rows_where(mask: Any, num_rows: int, own_index: Any) -> Int64Array:
         chosen = np.empty(0)  # a ragged list
     if chosen.dtype != np.bool_ or chosen.shape != (num_rows,):
         raise ConfigError(
-            f"a mask is {num_rows} booleans, one a row of this dataset, not {chosen.dtype} of shape {chosen.shape}"
+            f"a mask is {num_rows} booleans, one a row of this dataset, not {chosen.dtype} of shape {chosen.shape}."
+            " A part's mask is made from the part: part.frame['column'] > 3."
         )
     index = getattr(mask, "index", None)
     if own_index is not None and index is not None and not callable(index) and not own_index.equals(index):

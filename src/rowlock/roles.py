@@ -50,7 +50,14 @@ def _targets(target: Input | Mapping[str, Input] | None) -> list[tuple[str, str,
 
 def _check_input(what: object, name: str) -> None:
     if not isinstance(what, Input):
-        example = (
-            f"rl.Labels({what!r}) or rl.Column({what!r})" if isinstance(what, str) else "rl.Images, rl.Features, ..."
-        )
-        raise ConfigError(f"{name} must say how it is read, not be {what!r}: write {example}")
+        named = what if isinstance(what, str) else "column"
+        kinds = ("Labels", "Column") if "target" in name else ("Images", "Columns", "Features")
+        written = {
+            "Images": f"rl.Images({named!r}, size=(150, 150))",
+            "Columns": f"rl.Columns([{named!r}])",
+            "Features": "rl.Features('store.zarr')",
+            "Labels": f"rl.Labels({named!r})",
+            "Column": f"rl.Column({named!r})",
+        }
+        examples = ", ".join(written[kind] for kind in kinds)
+        raise ConfigError(f"{name} must say how it is read, not be {what!r}: write {examples}")

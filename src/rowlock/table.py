@@ -70,7 +70,7 @@ class Table:
     def column(self, name: str) -> nw.Series[Any]:
         """Return a column as a narwhals Series, or raise a `ConfigError` that suggests the nearest name."""
         if not isinstance(name, str):
-            raise ConfigError(f"a column is named by text, not by {name!r}")
+            raise ConfigError(f"a column is named by text, not by {type(name).__name__}")
         if name not in self.columns:
             raise ConfigError(
                 f"the table has no column {name!r}.{nearest(name, self.columns)}"

@@ -209,24 +209,30 @@ def _mix_more(lanes: Any) -> Any:
     return mix_more
 
 
-def _make_columns(num_channels: int) -> Any:
-    """Return the horizontal pass for pixels of `num_channels` values."""
-    lanes = uintp(_LANES * num_channels)
-    mix_4, mix_6, mix_more = _mix_4(lanes), _mix_6(lanes), _mix_more(lanes)
+_ONE, _THREE = uintp(_LANES), uintp(_LANES * 3)
+_mix_4_1, _mix_4_3 = _mix_4(_ONE), _mix_4(_THREE)
+_mix_6_1, _mix_6_3 = _mix_6(_ONE), _mix_6(_THREE)
+_mix_more_1, _mix_more_3 = _mix_more(_ONE), _mix_more(_THREE)
 
-    @numba.njit(types.void(_LINE, _STARTS, _TABLE, _SUMS, _LINE_OUT), nogil=True, cache=True)
-    def make_columns(columns, starts, weights, sums, out):
-        if weights.shape[1] == 4:
-            mix_4(columns, starts, weights, out)
-        elif weights.shape[1] == 6:
-            mix_6(columns, starts, weights, out)
+
+# At module level, not a closure over these functions: numba would find it in no cache, and compile it in every process.
+@numba.njit(types.void(_LINE, types.uintp, _STARTS, _TABLE, _SUMS, _LINE_OUT), nogil=True, cache=True)
+def _make_columns(columns, num_channels, starts, weights, sums, out):
+    """Mix columns of pixels of 1 or 3 values: the horizontal pass."""
+    num_taps = weights.shape[1]
+    if num_channels == 1:
+        if num_taps == 4:
+            _mix_4_1(columns, starts, weights, out)
+        elif num_taps == 6:
+            _mix_6_1(columns, starts, weights, out)
         else:
-            mix_more(columns, starts, weights, sums, out)
-
-    return make_columns
-
-
-_make_columns_1, _make_columns_3 = _make_columns(1), _make_columns(3)
+            _mix_more_1(columns, starts, weights, sums, out)
+    elif num_taps == 4:
+        _mix_4_3(columns, starts, weights, out)
+    elif num_taps == 6:
+        _mix_6_3(columns, starts, weights, out)
+    else:
+        _mix_more_3(columns, starts, weights, sums, out)
 
 
 @numba.njit(
@@ -262,10 +268,7 @@ def resize_rows(source, top, left, right, num_channels, y_starts, y_weights, x_s
         for y in range(first, min(first + eight, height)):
             _make_line(source, top + y_starts[y], left, right, y_weights[y], line_sums, lines[y - first])
         _interleave(lines, columns)
-        if num_channels == 1:
-            _make_columns_1(columns, x_starts, x_weights, mixed_sums, mixed)
-        else:
-            _make_columns_3(columns, x_starts, x_weights, mixed_sums, mixed)
+        _make_columns(columns, num_channels, x_starts, x_weights, mixed_sums, mixed)
         if height >= eight:
             _deal(mixed, out, first)
         else:

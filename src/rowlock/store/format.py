@@ -188,7 +188,7 @@ def read_commit(path: Path) -> Commit:
     if not isinstance(content, dict):
         raise StoreFormatError(
             f"{path} is a Zarr group, but not a Rowlock store: its attributes have no {ATTRIBUTE!r}."
-            " Write one with rowlock.FeatureStore.write or `rowlock pack`."
+            " Write one with rowlock.FeatureStore.write."
         )
     return _parse(content, path)
 

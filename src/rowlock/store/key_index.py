@@ -172,7 +172,7 @@ class KeyIndex:
             'Read the table with dtype={"object_id": str} (the name of its key column), so that the keys are text'
             " from the start; a column that was read as numbers has lost its leading zeros."
             if self._kind == "text"
-            else "Convert the column to whole numbers, or write the store with text keys."
+            else "Write the store with text keys, or read the column as whole numbers if no leading zeros matter."
         )
         return KeyTypeError(
             f"store {self._source!r} has {self._kind} keys ({_first(self._stored())}), {what} has {query.kind} keys"

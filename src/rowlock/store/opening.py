@@ -44,6 +44,8 @@ def _try_to_open(path: Path) -> OpenedStore | None:
 
 def _not_found(path: Path) -> StoreNotFoundError | StoreFormatError:
     if path.exists():
-        return StoreFormatError(f"{path} is not a feature store: it has no {ROOT}. `rowlock pack` makes one.")
+        return StoreFormatError(
+            f"{path} is not a feature store: it has no {ROOT}. rowlock.FeatureStore.write makes one."
+        )
     near = [entry.name for entry in path.parent.glob("*.zarr")][:5] if path.parent.is_dir() else []
     return StoreNotFoundError(f"there is no store at {path}." + (f" Beside it: {', '.join(near)}." if near else ""))
