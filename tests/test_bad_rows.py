@@ -1,3 +1,4 @@
+import collections
 import errno
 import json
 
@@ -130,7 +131,8 @@ def test_data_without_its_bad_rows_is_read_to_the_end():
 
 @pytest.mark.parametrize("policy", ["mask", "skip"])
 @pytest.mark.parametrize("error", [OSError(errno.EIO, "disk"), MemoryError(), KeyboardInterrupt()])
-def test_a_failing_disk_is_never_a_bad_row(policy, error):
+def test_a_failing_disk_is_never_a_bad_row(policy, error, monkeypatch):
+    monkeypatch.setattr("rowlock.retries._WAITS_SECONDS", (0.001,))
     loader = make(20, {7}, error=error).batches(4, shuffle=False, on_error=policy)
     with pytest.raises(type(error)):
         list(loader)
@@ -166,6 +168,33 @@ def test_the_list_is_the_same_after_a_resume(tmp_path):
     assert second.state_dict()["bad_digest"] == whole.state_dict()["bad_digest"]
     with pytest.raises(StateError, match="belongs to another run"):
         loader("nothing.jsonl").load_state_dict(state)
+
+
+def test_the_list_of_each_rank_is_the_same_after_a_resume(tmp_path):
+    bad = set(range(0, 60, 7))
+
+    def loader(file, rank):
+        return make(60, bad).batches(
+            4, seed=1, last="pad", shard=(rank, 2), on_error="mask", max_bad=1, bad_rows_file=tmp_path / file
+        )
+
+    for rank in range(2):
+        whole = loader("whole.jsonl", rank)
+        list(whole)
+        first = loader("run.jsonl", rank)
+        batches = iter(first)
+        for _ in range(3):
+            next(batches)
+        state = first.state_dict()
+        collections.deque(batches, maxlen=0)  # delivered, but the state was saved before
+        with (tmp_path / f"run.rank{rank}.jsonl").open("a") as stream:
+            stream.write('{"row": 3, "ke')  # the process was killed here
+        second = loader("run.jsonl", rank)
+        second.load_state_dict(state)
+        list(second)
+        assert len(whole.bad_rows) > 1
+        assert second.bad_rows == whole.bad_rows
+        assert (tmp_path / f"run.rank{rank}.jsonl").read_text() == (tmp_path / f"whole.rank{rank}.jsonl").read_text()
 
 
 @pytest.mark.parametrize(

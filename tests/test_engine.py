@@ -22,6 +22,7 @@ class Squares:
     def __init__(self, number, num_parts=3, fail=None, sleep=0.0, num_bytes=100):
         self.number = number
         self.num_bytes = num_bytes
+        self.scratch_bytes = 0
         self.done = [None] * num_parts
         self.fail = fail or {}
         self.sleep = sleep
@@ -209,7 +210,7 @@ def test_the_interpreter_exits_promptly_with_a_live_stream(hang):
 import sys, time
 from rowlock.engine import default_engine
 class Job:
-    num_bytes = 1
+    num_bytes = scratch_bytes = 1
     def __init__(self, number): self.number = number
     def will_need(self): pass
     def pieces(self): return [0]
@@ -286,7 +287,7 @@ def test_a_stream_freed_by_the_garbage_collector_in_any_thread_at_any_moment_han
 import gc, sys, threading
 from rowlock.engine import Engine
 class Job:
-    num_bytes = 1
+    num_bytes = scratch_bytes = 1
     def __init__(self, number): self.number = number
     def will_need(self): pass
     def pieces(self): return range(3)
@@ -332,3 +333,23 @@ def test_no_thread_to_be_had_leaves_nothing_behind(monkeypatch):
                 stream.take(0)
         monkeypatch.setattr(threading.Thread, "start", start)
         assert [stream.take(number).number for number in range(5)] == list(range(5))
+
+
+def test_memory_of_a_job_that_was_given_up_stays_in_the_account_while_a_thread_is_at_it():
+    go_on, begun = threading.Event(), []
+
+    class Waiting(Squares):
+        def run(self, piece):
+            begun.append(self.number)
+            go_on.wait(10)
+
+    with Engine(num_threads=2, prefetch=4, memory_budget=1000) as engine:
+        for _ in range(5):  # quick restarts
+            stream = engine.stream(lambda number: Waiting(number, num_parts=1, num_bytes=400))
+            stream._fill_ahead(0)
+            wait_until(lambda: len(begun) == 2)
+            stream.close()
+            assert engine.memory().in_flight == 800  # two threads are at two jobs, and nothing else is kept
+        assert engine.memory().peak == 1200  # the next batch of a loader is always made
+        go_on.set()
+        wait_until(lambda: engine.memory().in_flight == 0)

@@ -243,7 +243,7 @@ def test_stats_count_what_was_delivered_and_where_the_time_went():
     stats = loader.stats()
     assert (stats.num_batches, stats.num_rows) == (5, 20)
     assert 0 < stats.wait_seconds <= stats.elapsed_seconds
-    assert stats.gather_seconds["n"] > stats.gather_seconds["c"] > 0
+    assert stats.inputs["n"].seconds > stats.inputs["c"].seconds > 0
     assert 0 < stats.wait_share <= 1
     assert "20 rows in" in str(stats)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import functools
 import hashlib
 import json
+import math
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -148,6 +150,8 @@ class BadRows:
     def resumed(self, state: Mapping[str, Any]) -> BadRows:
         """Return the list that goes on from a state; entries come back from the file, where there is one.
 
+        With several ranks each keeps what its own file has from before the state's step.
+
         Raises
         ------
         StateError
@@ -163,26 +167,36 @@ class BadRows:
         self._num_bad = self._num_rows = 0
         try:
             self._num_listed, self._digest = int(state["num_bad"]), str(state["bad_digest"])
+            step = int(state["step"])
         except (KeyError, TypeError, ValueError):
             raise StateError("the state has no whole list of bad rows: it is not a state of Rowlock") from None
-        if self._file is not None:
-            self._read_back(self._file, self._num_listed, self._digest)
+        if self._file is None:
+            return
+        lines = self._file.read_text("utf-8").splitlines() if self._file.exists() else []
+        if self._is_shared:
+            self._take_over([line for line in lines if _step_of(line) < step])
+        else:
+            lines = lines[: self._num_listed]
+            self._check(self._file, lines)
+            self._take_over(lines)
 
-    def _read_back(self, file: Path, num_listed: int, digest: str) -> None:
-        lines = file.read_text("utf-8").splitlines()[:num_listed] if file.exists() else []
-        found = ""
-        for line in lines:
-            found = _chained(found, line)
-        if len(lines) != num_listed or found != digest:
+    def _check(self, file: Path, lines: list[str]) -> None:
+        found = functools.reduce(_chained, lines, "")
+        if len(lines) != self._num_listed or found != self._digest:
             raise StateError(
-                f"{file} does not begin with the {num_listed} bad rows of the state ({len(lines)} lines, digest"
-                f" {found or 'none'} instead of {digest or 'none'}): it belongs to another run"
+                f"{file} does not begin with the {self._num_listed} bad rows of the state ({len(lines)} lines, digest"
+                f" {found or 'none'} instead of {self._digest or 'none'}): it belongs to another run"
             )
-        beside = file.with_name(file.name + ".new")
-        beside.write_text("".join(f"{line}\n" for line in lines), "utf-8")  # later ones are met again
-        beside.replace(file)
+
+    def _take_over(self, lines: list[str]) -> None:
+        """Go on from these lines of the file; later ones are met again."""
+        if self._file is not None and self._file.exists():
+            beside = self._file.with_name(self._file.name + ".new")
+            beside.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+            beside.replace(self._file)
         self.entries = [BadRow(**json.loads(line)) for line in lines]
         self._known = {entry.row for entry in self.entries}
+        self._num_listed, self._digest = len(lines), functools.reduce(_chained, lines, "")
 
     def _list(self, entries: list[BadRow]) -> None:
         """Write down, then remember: what could not be written is met again."""
@@ -199,6 +213,14 @@ class BadRows:
 
 def _chained(digest: str, line: str) -> str:
     return hashlib.blake2b(f"{digest}\n{line}".encode(), digest_size=8).hexdigest()
+
+
+def _step_of(line: str) -> float:
+    """Return the step that a line of the file tells; a line that a killed process did not finish is of no step."""
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf
 
 
 def _own_file(file: str | os.PathLike[str], rank: int, world_size: int) -> Path:

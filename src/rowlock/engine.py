@@ -14,8 +14,10 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from rowlock.arguments import whole_number
+from rowlock.jobs import Entry, Job, Memory
 from rowlock.memory import memory_limit_bytes, parse_bytes
-from rowlock.pool import Entry, Job, Pool
+from rowlock.pool import Pool
+from rowlock.processors import num_processors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,8 +40,10 @@ class Engine:
     prefetch : int
         Batches that each loader prepares ahead; 0: each batch is begun when it is asked for.
     memory_budget : int or str, optional
-        Bytes, or a text such as ``"2GiB"``: most memory that batches in the making and finished batches that
-        wait for their consumer may take together. By default a quarter of the process's limit.
+        Bytes, or a text such as ``"2GiB"``: most memory that batches in the making, finished batches that wait
+        for their consumer, and what threads need beside them (decoded pictures before they are resized) may take
+        together. A loader's next batch is always made, also where the rest leaves no room. By default a quarter
+        of the process's limit.
 
     Raises
     ------
@@ -50,7 +54,7 @@ class Engine:
     def __init__(
         self, *, num_threads: int | None = None, prefetch: int = 4, memory_budget: int | str | None = None
     ) -> None:
-        self.num_threads = _num_processors() if num_threads is None else whole_number("num_threads", num_threads, 1)
+        self.num_threads = num_processors() if num_threads is None else whole_number("num_threads", num_threads, 1)
         self.prefetch = whole_number("prefetch", prefetch, 0)
         self.memory_budget = memory_limit_bytes() // 4 if memory_budget is None else parse_bytes(memory_budget)
         self._pool = Pool(self.num_threads, self.memory_budget)
@@ -69,6 +73,10 @@ class Engine:
     def is_closed(self) -> bool:
         """Whether `close` was called."""
         return self._pool.is_closed
+
+    def memory(self) -> Memory:
+        """Return what the batches of all loaders take now, and the most they ever took, in bytes."""
+        return self._pool.memory()
 
     def stream(self, make_job: Callable[[int], JobT]) -> Stream[JobT]:
         """Return a stream of the jobs ``make_job(0)``, ``make_job(1)``, ..., prepared ahead."""
@@ -153,12 +161,6 @@ class Stream(Generic[JobT]):
         self._window.clear()
         self._held_back = None
         self._pool.forget(self._token)
-
-
-def _num_processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 _default: Engine | None = None

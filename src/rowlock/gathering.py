@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -11,6 +10,8 @@ import numpy as np
 from rowlock.bad_rows import BadRow
 from rowlock.batch import Batch
 from rowlock.errors import RowError
+from rowlock.meter import Meter
+from rowlock.retries import retried
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -87,8 +88,8 @@ class Gathering:
         self._on_error = on_error
         self._errors: list[tuple[int, int, RowError]] = []  # place in the batch, slot, what happened
         self._arrays: list[AnyArray] = []
-        self.timings: list[tuple[str, float]] = []
-        """Name of an input and seconds spent on it, one entry a piece and input."""
+        self.costs: list[tuple[str, Meter]] = []
+        """Name of an input and what was spent on it, one entry a piece and input."""
 
     @property
     def num_rows(self) -> int:
@@ -99,6 +100,11 @@ class Gathering:
     def num_bytes(self) -> int:
         """Memory of the batch's arrays."""
         return sum(slot.reader.spec.row_bytes for slot in self._slots) * len(self._rows)
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Most memory that one piece used beside the batch, as far as readers say."""
+        return max((meter.scratch_bytes for _, meter in self.costs.copy()), default=0)
 
     def will_need(self) -> None:
         """Tell the readers, and they their disks, which rows come."""
@@ -127,15 +133,15 @@ class Gathering:
         """
         for place in piece.slots:
             slot = self._slots[place]
-            started = time.perf_counter()
             rows, out = self._table_rows[piece.first : piece.stop], self._arrays[place][piece.first : piece.stop]
-            try:
-                self._gather(slot, rows, out)
-            except RowError:
-                if self._on_error == "raise":
-                    raise
-                self._gather_one_by_one(place, piece.first, rows, out)
-            self.timings.append((slot.label, time.perf_counter() - started))
+            with Meter() as meter:
+                try:
+                    self._gather(slot, rows, out)
+                except RowError:
+                    if self._on_error == "raise":
+                        raise
+                    self._gather_one_by_one(place, piece.first, rows, out)
+            self.costs.append((slot.label, meter))
 
     def batch(self, step: int, epoch: int, *, num_padded: int | None = None) -> Batch:
         """Return the filled batch.
@@ -195,7 +201,7 @@ class Gathering:
 
     def _gather(self, slot: Slot, rows: Int64Array, out: AnyArray) -> None:
         try:
-            slot.reader.gather(rows, out, self._draw)
+            retried(slot.reader.gather, rows, out, self._draw)
         except RowError as error:
             self._add_context(error, slot, rows, out)
             raise

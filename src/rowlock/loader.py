@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from rowlock.plan import Plan
 
 __all__ = ["Loader"]
+
+_LOG = logging.getLogger("rowlock")
 
 
 class Loader:
@@ -66,6 +69,7 @@ class Loader:
         self._engine = engine or default_engine()
         self._stream: Stream[Gathering] | None = None
         self._recorder = Recorder()
+        self._at_start = self.stats()  # of the epoch under way
         self._step = 0  # the next to deliver
         self._turn = 0  # number of the iteration that may go on
         self._num_rows = 0  # delivered by the iteration under way
@@ -84,6 +88,7 @@ class Loader:
             self._step = self.plan.first_step(self.plan.place(self._step).epoch + 1)
             self._num_rows = 0
         self._recorder.new_epoch()
+        self._at_start = self.stats()
         self._turn += 1
         stop = self.plan.first_step(self.plan.place(self._step).epoch + 1)
         return _Epoch(self._next, self._turn, range(self._step, stop))
@@ -142,8 +147,8 @@ class Loader:
         return list(self._bad_rows.entries)
 
     def stats(self) -> LoaderStats:
-        """Return what was delivered so far, and where the time went."""
-        return self._recorder.snapshot()
+        """Return what was delivered so far, and where the time went; the difference of two is what was in between."""
+        return self._recorder.snapshot(self._engine.num_threads, self._engine.memory())
 
     def close(self) -> None:
         """Forget what was prepared; iterating afterwards raises. May be called again."""
@@ -204,7 +209,7 @@ class Loader:
         bad = job.bad_rows(self._step, self.plan.place(self._step).epoch)
         self._bad_rows.add(job.num_rows, bad)
         batch = self._batch(job, self._step)
-        self._recorder.delivered(len(batch), job.timings)
+        self._recorder.delivered(len(batch), job.costs)
         self._step += 1
         self._num_rows += len(batch) + (len(bad) if self.on_error == "skip" else 0)
         return batch
@@ -220,6 +225,8 @@ class Loader:
             raise IncompleteEpochError(
                 f"steps {steps.start} to {steps.stop - 1} have {planned:,} rows, but {delivered:,} were delivered"
             )
+        if _LOG.isEnabledFor(logging.INFO):
+            _LOG.info("epoch %d: %s", self.plan.place(steps.start).epoch, self.stats() - self._at_start)
 
     def _check_open(self) -> None:
         if self._is_closed:

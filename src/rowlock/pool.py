@@ -8,14 +8,12 @@ import os
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import Any
 
 from rowlock.errors import ConfigError, ForkedLoaderError, LoaderClosedError
+from rowlock.jobs import Entry, Memory
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-__all__ = ["Entry", "Job", "Pool"]
+__all__ = ["Pool"]
 
 SWEEP_SECONDS = 1.0
 """How long an idle thread waits before it looks for streams that a finaliser could only note."""
@@ -25,55 +23,6 @@ CLOSE_SECONDS = 2.0
 
 _HINT = -1
 """In the place of a piece's number: tell disks what the job will read."""
-
-Part = TypeVar("Part")
-
-
-class Job(Protocol[Part]):
-    """Work that is cut into parts, which may run in any order and at the same time."""
-
-    @property
-    def num_bytes(self) -> int:
-        """Memory that the result takes."""
-
-    def will_need(self) -> None:
-        """Tell disks what the parts will read; called soon after queueing, where other jobs are done first."""
-
-    def pieces(self) -> Iterable[Part]:
-        """Allocate the result and return the parts; called once."""
-
-    def run(self, piece: Part, /) -> None:
-        """Do one part."""
-
-
-JobT = TypeVar("JobT", bound=Job[Any])
-
-
-class Entry(Generic[JobT]):
-    """A job on its way through the pool."""
-
-    def __init__(self, job: JobT, number: int, token: int) -> None:
-        self.job = job
-        self.number = number
-        self.token = token
-        self.num_bytes = job.num_bytes
-        self.pieces: list[Any] = []
-        self.num_left = -1
-        self.errors: dict[int, BaseException] = {}
-
-    def begin(self) -> None:
-        """Cut the job: from here on it takes memory."""
-        self.pieces = list(self.job.pieces())
-        self.num_left = len(self.pieces)
-
-    @property
-    def is_done(self) -> bool:
-        """Whether every piece ran, with or without an error."""
-        return self.num_left == 0
-
-    def first_error(self) -> BaseException | None:
-        """Return the error of the earliest piece, whichever thread was first."""
-        return self.errors[min(self.errors)] if self.errors else None
 
 
 class Pool:
@@ -86,7 +35,10 @@ class Pool:
         self._work_is_there = threading.Condition(self._lock)  # threads wait for it
         self._job_is_done = threading.Condition(self._lock)  # consumers wait for it
         self._tasks: deque[tuple[Entry[Any], int]] = deque()
-        self._in_flight: dict[int, int] = {}  # bytes of each open stream
+        self._streams: dict[int, set[Entry[Any]]] = {}  # the jobs of each open stream that take memory
+        self._in_flight_bytes = 0
+        self._peak_bytes = 0
+        self._scratch_bytes = 0  # the most that one thread used
         self._tokens = itertools.count()
         self._threads: set[threading.Thread] = set()
         self._num_idle = 0
@@ -114,7 +66,7 @@ class Pool:
         self.check_alive()
         with self._lock:
             token = next(self._tokens)
-            self._in_flight[token] = 0
+            self._streams[token] = set()
             return token
 
     def close_stream_later(self, token: int) -> None:
@@ -151,28 +103,43 @@ class Pool:
             return
         while self._closed_streams:
             token = self._closed_streams.popleft()
-            self._drop_tasks(token)
-            self._in_flight.pop(token, None)
+            self._forget(token)
+            self._streams.pop(token, None)
         self._work_is_there.notify_all()  # threads end when no stream is open
         self._job_is_done.notify_all()
 
     def forget(self, token: int) -> None:
-        """Take a stream's tasks out of the queue, and its bytes out of the account."""
+        """Give up what a stream began. Memory that a thread is still at leaves the account when it is done."""
         with self._lock:
-            self._drop_tasks(token)
-            if token in self._in_flight:
-                self._in_flight[token] = 0
+            self._forget(token)
+
+    def _forget(self, token: int) -> None:
+        self._tasks = deque(task for task in self._tasks if task[0].token != token)
+        for entry in self._streams.get(token, set()).copy():
+            entry.is_forgotten = True
+            if not entry.num_running:
+                self._release(entry)
+
+    def memory(self) -> Memory:
+        """Return what the jobs take now."""
+        with self._lock:
+            scratch = self._num_threads * self._scratch_bytes
+            return Memory(self._budget_bytes, self._in_flight_bytes, self._peak_bytes, scratch)
 
     def submit(self, entry: Entry[Any], *, must: bool) -> bool:
         """Queue a job's pieces if the budget allows; `must`: a stream may always have one job."""
         with self._lock:
             self._sweep()
             self._check_open(entry)
-            if sum(self._in_flight.values()) + entry.num_bytes > self._budget_bytes:
+            room = self._budget_bytes - self._in_flight_bytes - self._num_threads * self._scratch_bytes
+            if entry.num_bytes > room:
                 self._refuse_larger_than_budget(entry)
                 if not must:
                     return False
-            self._in_flight[entry.token] += entry.num_bytes
+            self._streams[entry.token].add(entry)
+            entry.is_held = True
+            self._in_flight_bytes += entry.num_bytes
+            self._peak_bytes = max(self._peak_bytes, self._in_flight_bytes)
         try:
             entry.begin()
             self._queue(entry, announce=not must)
@@ -193,8 +160,13 @@ class Pool:
     def delivered(self, entry: Entry[Any]) -> None:
         """Take a job's bytes out of the account: they are its consumer's now."""
         with self._lock:
-            if entry.token in self._in_flight:
-                self._in_flight[entry.token] -= entry.num_bytes
+            self._release(entry)
+
+    def _release(self, entry: Entry[Any]) -> None:
+        if entry.is_held:
+            entry.is_held = False
+            self._in_flight_bytes -= entry.num_bytes
+            self._streams.get(entry.token, set()).discard(entry)
 
     def wait(self, entry: Entry[Any]) -> None:
         """Wait until a job is done; raise if its stream or the pool is closed meanwhile."""
@@ -217,7 +189,7 @@ class Pool:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def _check_open(self, entry: Entry[Any]) -> None:
-        if self._closed or entry.token not in self._in_flight:
+        if self._closed or entry.token not in self._streams:
             raise LoaderClosedError("the loader or its engine was closed while a batch was being made")
 
     def _refuse_larger_than_budget(self, entry: Entry[Any]) -> None:
@@ -226,9 +198,6 @@ class Pool:
                 f"one batch takes {entry.num_bytes:,} bytes, more than the memory budget of {self._budget_bytes:,}."
                 " Choose a smaller batch or a larger Engine(memory_budget=...)."
             )
-
-    def _drop_tasks(self, token: int) -> None:
-        self._tasks = deque(task for task in self._tasks if task[0].token != token)
 
     def _start_threads(self, num_tasks: int) -> None:
         wanted = min(self._num_threads, len(self._threads) + max(0, num_tasks - self._num_idle))
@@ -246,22 +215,30 @@ class Pool:
         """Wait for a piece of work; None: end the thread."""
         with self._lock:
             self._num_idle += 1
-            while not self._tasks and self._in_flight and not self._closed:
+            while not self._tasks and self._streams and not self._closed:
                 self._work_is_there.wait(SWEEP_SECONDS)
                 self._sweep()
             self._num_idle -= 1
             if self._tasks:
-                return self._tasks.popleft()
+                task = self._tasks.popleft()
+                task[0].num_running += 1
+                return task
             self._threads.discard(threading.current_thread())
             return None
 
     def finished(self, entry: Entry[Any], place: int, error: BaseException | None) -> None:
-        """Take note that a piece ran."""
+        """Take note that a piece ran, or that disks were told."""
         with self._lock:
+            entry.num_running -= 1
+            if entry.is_forgotten and not entry.num_running:
+                self._release(entry)
+            if place == _HINT:
+                return
             if error is not None:
                 entry.errors[place] = error
             entry.num_left -= 1
             if entry.is_done:
+                self._scratch_bytes = max(self._scratch_bytes, entry.scratch_bytes)
                 self._job_is_done.notify_all()
 
 
@@ -269,17 +246,18 @@ def work(pool: Pool) -> None:
     """Do pieces until there is nothing left to do for anybody."""
     while (task := pool.next_task()) is not None:
         entry, place = task
-        if place == _HINT:
-            with contextlib.suppress(Exception):  # advice that cannot be given changes nothing
-                entry.job.will_need()
-        else:
-            pool.finished(entry, place, _error_of(entry, place))
+        pool.finished(entry, place, _error_of(entry, place))
         del task, entry  # a waiting thread keeps no batch alive
 
 
 def _error_of(entry: Entry[Any], place: int) -> BaseException | None:
     try:
-        entry.job.run(entry.pieces[place])
+        if place == _HINT:
+            with contextlib.suppress(Exception):  # advice that cannot be given changes nothing
+                entry.job.will_need()
+        else:
+            entry.job.run(entry.pieces[place])
+            entry.scratch_bytes = entry.job.scratch_bytes
     except BaseException as error:  # noqa: BLE001 - it is raised where the batch is asked for
         return error
     return None

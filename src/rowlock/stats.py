@@ -1,21 +1,68 @@
-"""Where the time goes: a snapshot of a loader's counters."""
+"""Where the time goes: a snapshot of a loader's counters, and what it means in words."""
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
+
+from rowlock.advice import advise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["LoaderStats", "Recorder"]
+    from rowlock.jobs import Memory
+    from rowlock.meter import Meter
+
+__all__ = ["InputStats", "LoaderStats", "Recorder"]
+
+
+@dataclass(frozen=True)
+class InputStats:
+    """What one input cost, over all threads.
+
+    Attributes
+    ----------
+    read_seconds : float
+        Thread time in which files were read.
+    decode_seconds : float
+        Thread time in which pictures were decoded and resized.
+    gather_seconds : float
+        All other thread time: rows found, copied, checked.
+    read_bytes : int
+        Bytes taken from files and stores.
+    num_retries : int
+        Reads that failed for a moment and were repeated.
+    """
+
+    read_seconds: float = 0.0
+    decode_seconds: float = 0.0
+    gather_seconds: float = 0.0
+    read_bytes: int = 0
+    num_retries: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """Thread time in all."""
+        return self.read_seconds + self.decode_seconds + self.gather_seconds
+
+    @property
+    def stages(self) -> dict[str, float]:
+        """Seconds under the name of the stage."""
+        return {"read": self.read_seconds, "decode": self.decode_seconds, "gather": self.gather_seconds}
+
+    def __sub__(self, earlier: InputStats) -> InputStats:
+        return InputStats(*(getattr(self, field.name) - getattr(earlier, field.name) for field in fields(self)))
+
+    def __str__(self) -> str:
+        parts = [f"{name} {seconds:.2f} s" for name, seconds in self.stages.items() if seconds >= 0.005]
+        return ", ".join(parts or ["0 s"]) + (f", {self.num_retries} retries" if self.num_retries else "")
 
 
 @dataclass(frozen=True)
 class LoaderStats:
-    """What a loader did since it was made.
+    """What a loader did since it was made; the difference of two of them is what it did in between.
 
     Attributes
     ----------
@@ -26,15 +73,22 @@ class LoaderStats:
     wait_seconds : float
         The part of it in which the consumer waited for a batch. JAX computes on while it asks for the next
         batch, so there it is more than was lost.
-    gather_seconds : dict of str to float
-        Thread time spent on each input, under its name.
+    inputs : dict of str to InputStats
+        What each input, target and weight cost, under its name.
+    num_threads : int
+        Of the engine.
+    memory : Memory
+        Bytes that the batches of all loaders of the engine take: the budget, in flight now, the peak, and what is
+        kept free for the threads' own needs.
     """
 
     num_batches: int
     num_rows: int
     elapsed_seconds: float
     wait_seconds: float
-    gather_seconds: dict[str, float]
+    inputs: dict[str, InputStats]
+    num_threads: int
+    memory: Memory
 
     @property
     def rows_per_second(self) -> float:
@@ -46,12 +100,50 @@ class LoaderStats:
         """Share of the time in which the consumer waited, 0 to 1."""
         return self.wait_seconds / self.elapsed_seconds if self.elapsed_seconds else 0.0
 
-    def __str__(self) -> str:
-        inputs = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in self.gather_seconds.items())
-        return (
-            f"{self.num_rows:,} rows in {self.elapsed_seconds:.2f} s ({self.rows_per_second:,.0f} rows/s);"
-            f" waited for data {self.wait_share:.0%}; thread time: {inputs}"
+    @property
+    def advice(self) -> str:
+        """One sentence: what limits the rate, and what would help."""
+        seconds = {(name, stage): spent for name, costs in self.inputs.items() for stage, spent in costs.stages.items()}
+        return advise(seconds, self.elapsed_seconds, self.wait_share, self.num_threads)
+
+    def __sub__(self, earlier: LoaderStats) -> LoaderStats:
+        return LoaderStats(
+            self.num_batches - earlier.num_batches,
+            self.num_rows - earlier.num_rows,
+            self.elapsed_seconds - earlier.elapsed_seconds,
+            self.wait_seconds - earlier.wait_seconds,
+            {name: costs - earlier.inputs.get(name, InputStats()) for name, costs in self.inputs.items()},
+            self.num_threads,
+            self.memory,
         )
+
+    def __str__(self) -> str:
+        inputs = "; ".join(f"{name}: {costs}" for name, costs in self.inputs.items() if costs.seconds >= 0.005)
+        return (
+            f"{self.num_rows:,} rows in {self.elapsed_seconds:.2f} s ({self.rows_per_second:,.0f} rows/s),"
+            f" waited for data {self.wait_share:.0%}; {inputs + '; ' if inputs else ''}{self.advice}"
+        )
+
+
+class _InputRecord:
+    """The counters behind an `InputStats`."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.stages: defaultdict[str, float] = defaultdict(float)
+        self.read_bytes = 0
+        self.num_retries = 0
+
+    def add(self, meter: Meter) -> None:
+        self.seconds += meter.seconds
+        for name, seconds in meter.stages.items():
+            self.stages[name] += seconds
+        self.read_bytes += meter.read_bytes
+        self.num_retries += meter.num_retries
+
+    def snapshot(self) -> InputStats:
+        read, decode = self.stages["read"], self.stages["decode"]
+        return InputStats(read, decode, max(0.0, self.seconds - read - decode), self.read_bytes, self.num_retries)
 
 
 class Recorder:
@@ -62,7 +154,7 @@ class Recorder:
         self._num_rows = 0
         self._elapsed_seconds = 0.0
         self._wait_seconds = 0.0
-        self._gather_seconds: defaultdict[str, float] = defaultdict(float)
+        self._inputs: defaultdict[str, _InputRecord] = defaultdict(_InputRecord)
         self._asked = 0.0
         self._delivered: float | None = None
 
@@ -74,7 +166,7 @@ class Recorder:
         """Note that the consumer asks for a batch."""
         self._asked = time.perf_counter()
 
-    def delivered(self, num_rows: int, timings: Iterable[tuple[str, float]]) -> None:
+    def delivered(self, num_rows: int, costs: Iterable[tuple[str, Meter]]) -> None:
         """Note that the consumer gets the batch it asked for."""
         now = time.perf_counter()
         self._num_batches += num_rows > 0
@@ -82,15 +174,17 @@ class Recorder:
         self._wait_seconds += now - self._asked
         self._elapsed_seconds += now - (self._asked if self._delivered is None else self._delivered)
         self._delivered = now
-        for name, seconds in timings:
-            self._gather_seconds[name] += seconds
+        for name, meter in costs:
+            self._inputs[name].add(meter)
 
-    def snapshot(self) -> LoaderStats:
+    def snapshot(self, num_threads: int, memory: Memory) -> LoaderStats:
         """Return the counters as they are now."""
         return LoaderStats(
             self._num_batches,
             self._num_rows,
             self._elapsed_seconds,
             self._wait_seconds,
-            dict(self._gather_seconds),
+            {name: record.snapshot() for name, record in self._inputs.items()},
+            num_threads,
+            memory,
         )

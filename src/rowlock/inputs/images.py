@@ -13,6 +13,7 @@ import numpy as np
 from rowlock.arrays import ArraySpec
 from rowlock.errors import ConfigError, RowError
 from rowlock.inputs.base import Draw, Input, Reader, check_rows
+from rowlock.meter import note_scratch, stage
 from rowlock.pictures.fit import FITS
 from rowlock.pictures.limits import MAX_PIXELS, max_file_bytes
 
@@ -162,15 +163,18 @@ class _ImagesReader(Reader):
         images = self._images
         full_path = self._root.locate(path)
         try:
-            data = self._root.read(full_path, max_file_bytes(images.max_pixels))
-            pixels = self._decode(data, images.channels, images.max_pixels, images.size, images.resize)
+            with stage("read"):
+                data = self._root.read(full_path, max_file_bytes(images.max_pixels))
+            with stage("decode"):
+                pixels = self._decode(data, images.channels, images.max_pixels, images.size, images.resize)
+                self._resize_into(pixels, out, images.resize)
         except RowError as error:
             error.row, error.path = row, os.fsdecode(full_path)
             raise
         except OSError as error:
             error.add_note(f"while reading row {row}, path {os.fsdecode(full_path)!r}")
             raise
-        self._resize_into(pixels, out, images.resize)
+        note_scratch(len(data) + pixels.nbytes)
 
 
 def _size(size: Any) -> tuple[int, int]:

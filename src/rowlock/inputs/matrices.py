@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from rowlock.errors import ConfigError, RowError
+from rowlock.meter import note_read
 from rowlock.store import FeatureStore
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class StoredMatrix:
     ) -> None:
         """Write row ``places[i]`` into ``out[i]``, or the chosen columns of it; proved to be that key's row."""
         self.store.gather(places, out, columns, key_hashes=key_hashes)
+        note_read(len(places) * self.num_columns * self.dtype.itemsize)
 
     def will_need(self, places: Int64Array) -> None:
         """Tell the store what is read next."""

@@ -5,16 +5,19 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import time
 
 from rowlock.errors import RowError
+from rowlock.meter import note_read
+from rowlock.retries import retried
 
 __all__ = ["read_file"]
 
 # O_NONBLOCK: opening a named pipe must not wait for a writer. It has no effect on regular files.
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-_TRANSIENT = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.ECONNRESET, errno.EINTR}
-_WAITS_SECONDS = (0.05, 0.5, 2.0)
+# What is wrong with the path or the file itself; all else is the disk's, the network's, or a limit of the process.
+_OF_THE_FILE = {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
+_OF_THE_FILE |= {errno.EISDIR, errno.ENXIO, errno.ENODEV, errno.EILSEQ}
+_LIMITS = {errno.EMFILE, errno.ENFILE}
 
 
 def read_file(path: bytes, max_bytes: int, *, follow_link: bool = True) -> bytes:
@@ -34,21 +37,23 @@ def read_file(path: bytes, max_bytes: int, *, follow_link: bool = True) -> bytes
     RowError
         There is no such file, it is not a regular one, it may not be read, or it is too large.
     OSError
-        The disk or the network failed, again after three repeats. Not a `RowError`, so that no policy
-        for bad rows drops rows because of a flaky mount. Also ``ELOOP``, see above.
+        The disk or the network failed, again after three repeats, or this process may open no more files. Not a
+        `RowError`, so that no policy for bad rows drops rows because of a flaky mount. Also ``ELOOP``, see above.
     """
-    for wait in (*_WAITS_SECONDS, None):
-        try:
-            return _read_once(path, max_bytes, 0 if follow_link else getattr(os, "O_NOFOLLOW", 0))
-        except OSError as error:
-            if error.errno == errno.ELOOP and not follow_link:
-                raise
-            if error.errno not in _TRANSIENT:
-                raise RowError(_reason(error), stage="read") from error
-            if wait is None:
-                raise
-        time.sleep(wait)
-    raise AssertionError  # the last round returns or raises
+    try:
+        data = retried(_read_once, path, max_bytes, 0 if follow_link else getattr(os, "O_NOFOLLOW", 0))
+    except OSError as error:
+        if error.errno == errno.ELOOP and not follow_link:
+            raise
+        if error.errno in _OF_THE_FILE:
+            raise RowError(_reason(error), stage="read") from error
+        if error.errno in _LIMITS:
+            error.add_note(
+                "this process may open no more files; raise the limit (ulimit -n), nothing is wrong with the file"
+            )
+        raise
+    note_read(len(data))
+    return data
 
 
 def _read_once(path: bytes, max_bytes: int, extra_flags: int) -> bytes:

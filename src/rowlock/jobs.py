@@ -1,0 +1,79 @@
+"""What goes through a pool of threads: work cut into parts, and the account of the memory it takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Entry", "Job", "Memory"]
+
+Part = TypeVar("Part")
+
+
+class Job(Protocol[Part]):
+    """Work that is cut into parts, which may run in any order and at the same time."""
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory that the result takes."""
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Most memory that a thread used beside the result so far; asked for after each part."""
+
+    def will_need(self) -> None:
+        """Tell disks what the parts will read; called soon after queueing, where other jobs are done first."""
+
+    def pieces(self) -> Iterable[Part]:
+        """Allocate the result and return the parts; called once."""
+
+    def run(self, piece: Part, /) -> None:
+        """Do one part."""
+
+
+JobT = TypeVar("JobT", bound=Job[Any])
+
+
+class Entry(Generic[JobT]):
+    """A job on its way through the pool."""
+
+    def __init__(self, job: JobT, number: int, token: int) -> None:
+        self.job = job
+        self.number = number
+        self.token = token
+        self.num_bytes = job.num_bytes
+        self.scratch_bytes = 0
+        self.pieces: list[Any] = []
+        self.num_left = -1
+        self.num_running = 0  # threads that work on it now
+        self.is_held = False  # its memory is in the account
+        self.is_forgotten = False  # nobody waits for it; its memory is in use as long as a thread is at it
+        self.errors: dict[int, BaseException] = {}
+
+    def begin(self) -> None:
+        """Cut the job: from here on it takes memory."""
+        self.pieces = list(self.job.pieces())
+        self.num_left = len(self.pieces)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every piece ran, with or without an error."""
+        return self.num_left == 0
+
+    def first_error(self) -> BaseException | None:
+        """Return the error of the earliest piece, whichever thread was first."""
+        return self.errors[min(self.errors)] if self.errors else None
+
+
+class Memory(NamedTuple):
+    """What the jobs of a pool take, in bytes."""
+
+    budget: int
+    in_flight: int
+    """Batches in the making, finished ones that wait, and given up ones that a thread is still at."""
+    peak: int
+    """Most that was in flight at a time."""
+    scratch: int
+    """Kept free for what threads use beside the batches: the number of threads times the most seen."""

@@ -1,0 +1,266 @@
+"""Where the time goes, and whether the advice is right."""
+
+import errno
+import logging
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import rowlock as rl
+from rowlock.advice import advise
+from rowlock.arrays import ArraySpec
+from rowlock.errors import RowError
+from rowlock.meter import Meter, note_read, note_retry, note_scratch, stage
+from rowlock.processors import num_processors
+from rowlock.stats import InputStats
+
+
+class Slow(rl.Input):
+    """An input that takes a known time a row."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def open(self, table, name):
+        return SlowReader(self.seconds)
+
+
+class SlowReader(rl.Reader):
+    def __init__(self, seconds):
+        self.seconds = seconds
+        self.spec = ArraySpec((), np.dtype("int64"))
+
+    def gather(self, rows, out, draw):
+        time.sleep(self.seconds * len(rows))
+        out[:] = rows
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    paths = [str(tmp_path / f"{row}.jpg") for row in range(32)]
+    for row, path in enumerate(paths):
+        Image.new("RGB", (48, 48), (row, row, row)).save(path)
+    return pd.DataFrame({"path": paths, "y": np.arange(32.0)})
+
+
+def slowed(monkeypatch, module, name, seconds):
+    """Make a function of another library, or of the system, slower by a known time; return the list of its calls."""
+    function, calls = getattr(module, name), []
+
+    def slow(*args, **kwargs):
+        started = time.perf_counter()
+        time.sleep(seconds)
+        calls.append(time.perf_counter() - started)
+        return function(*args, **kwargs)
+
+    monkeypatch.setattr(module, name, slow)
+    return calls
+
+
+def test_a_delay_in_gathering_is_attributed_to_that_input_within_a_tenth():
+    data = rl.Dataset(pd.DataFrame({"y": np.zeros(64)}), {"slow": Slow(0.004), "y": rl.Columns(["y"])})
+    loader = data.batches(8, engine=rl.Engine(num_threads=1))
+    list(loader)
+    stats = loader.stats()
+    assert stats.inputs["slow"].gather_seconds == pytest.approx(64 * 0.004, rel=0.1)
+    assert stats.inputs["slow"].read_seconds == stats.inputs["slow"].decode_seconds == 0
+    assert stats.inputs["y"].seconds < 0.1 * stats.inputs["slow"].seconds
+
+
+def test_a_delay_in_reading_is_attributed_to_reading_within_a_tenth(pictures, monkeypatch):
+    data = rl.Dataset(pictures, {"image": rl.Images("path", size=(24, 24))}, target=rl.Column("y"))
+    data.gather(np.arange(4))  # kernels are compiled
+    calls = slowed(monkeypatch, os, "read", 0.02)
+    loader = data.batches(8, engine=rl.Engine(num_threads=2, prefetch=0))
+    list(loader)
+    costs = loader.stats().inputs["image"]
+    assert len(calls) == 32
+    assert costs.read_seconds == pytest.approx(sum(calls), rel=0.1)
+    assert costs.read_bytes >= sum(Path(path).stat().st_size for path in pictures["path"])
+
+
+def test_a_delay_in_decoding_is_attributed_to_decoding_within_a_tenth(pictures, monkeypatch):
+    import simplejpeg
+
+    data = rl.Dataset(pictures, {"image": rl.Images("path", size=(24, 24))}, target=rl.Column("y"))
+    data.gather(np.arange(4))
+    calls = slowed(monkeypatch, simplejpeg, "decode_jpeg", 0.03)
+    loader = data.batches(8, engine=rl.Engine(num_threads=2, prefetch=0))
+    list(loader)
+    assert len(calls) == 32
+    assert loader.stats().inputs["image"].decode_seconds == pytest.approx(sum(calls), rel=0.1)
+
+
+def test_errors_that_pass_are_retried_and_counted(pictures, monkeypatch):
+    failures = [errno.EIO, errno.ESTALE]
+    read = os.read
+
+    def flaky(*args):
+        if failures:
+            raise OSError(failures.pop(), "for a moment")
+        return read(*args)
+
+    data = rl.Dataset(pictures, {"image": rl.Images("path", size=(24, 24))}, target=rl.Column("y"))
+    monkeypatch.setattr(os, "read", flaky)
+    loader = data.batches(8, on_error="mask")
+    assert sum(len(batch) for batch in loader) == 32
+    assert loader.stats().inputs["image"].num_retries == 2
+    assert loader.bad_rows == []
+    assert "2 retries" in str(loader.stats())
+
+
+def test_errors_of_a_users_reader_that_pass_are_retried_too():
+    class Flaky(SlowReader):
+        num_failures = 2
+
+        def gather(self, rows, out, draw):
+            if self.num_failures:
+                self.num_failures -= 1
+                raise OSError(errno.EIO, "for a moment")
+            super().gather(rows, out, draw)
+
+    class Input(Slow):
+        def open(self, table, name):
+            return Flaky(0)
+
+    loader = rl.Dataset(pd.DataFrame({"y": np.zeros(8)}), {"n": Input(0)}).batches(4, shuffle=False)
+    assert np.concatenate([batch.inputs["n"] for batch in loader]).tolist() == list(range(8))
+    assert loader.stats().inputs["n"].num_retries == 2
+
+
+def test_an_error_that_does_not_pass_is_raised_after_three_repeats_and_never_a_bad_row(pictures, monkeypatch):
+    calls = []
+
+    def broken(path, *args, **kwargs):
+        calls.append(path)
+        raise OSError(errno.EIO, "the disk is gone")
+
+    data = rl.Dataset(pictures, {"image": rl.Images("path", size=(24, 24))}, target=rl.Column("y"))
+    monkeypatch.setattr(os, "open", broken)
+    monkeypatch.setattr("rowlock.retries._WAITS_SECONDS", (0.001, 0.001, 0.001))
+    with pytest.raises(OSError, match="the disk is gone"):
+        data.batches(8, shuffle=False, on_error="mask").batch(0)
+    assert len(calls) == 4
+
+
+def test_too_many_open_files_is_not_a_bad_row_and_names_the_limit(pictures, monkeypatch):
+    def full(path, *args, **kwargs):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    data = rl.Dataset(pictures, {"image": rl.Images("path", size=(24, 24))}, target=rl.Column("y"))
+    monkeypatch.setattr(os, "open", full)
+    with pytest.raises(OSError, match="Too many open files") as caught:
+        data.batches(8, on_error="skip").batch(0)
+    assert "ulimit -n" in str(caught.value.__notes__)
+    with pytest.raises(RowError, match="ulimit|Too many"):
+        data.batches(8).batch(0)
+
+
+def test_the_difference_of_two_snapshots_is_what_was_in_between():
+    loader = rl.Dataset(pd.DataFrame({"y": np.zeros(24)}), {"slow": Slow(0.001)}).batches(8)
+    list(loader)
+    first = loader.stats()
+    list(loader)
+    between = loader.stats() - first
+    assert (between.num_batches, between.num_rows) == (3, 24)
+    assert 0 < between.inputs["slow"].seconds < loader.stats().inputs["slow"].seconds
+
+
+def test_each_epoch_leaves_one_line_in_the_log(caplog):
+    loader = rl.Dataset(pd.DataFrame({"y": np.zeros(24)}), {"slow": Slow(0.001)}).batches(8)
+    with caplog.at_level(logging.INFO, "rowlock"):
+        list(loader)
+        list(loader)
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == ["epoch 0", "epoch 1"]
+    assert all("24 rows in" in record.getMessage() and "\n" not in record.getMessage() for record in caplog.records)
+
+
+def test_a_slow_model_is_called_the_bottleneck():
+    loader = rl.Dataset(pd.DataFrame({"y": np.zeros(32)}), {"slow": Slow(0.0005)}).batches(8)
+    list(loader)
+    before = loader.stats()
+    for _ in loader:
+        time.sleep(0.1)
+    assert "the model is the bottleneck" in (loader.stats() - before).advice
+
+
+def test_slow_gathering_is_named_with_its_share():
+    loader = rl.Dataset(pd.DataFrame({"y": np.zeros(64)}), {"slow": Slow(0.005), "fast": Slow(0.0)}).batches(
+        8, engine=rl.Engine(num_threads=1)
+    )
+    list(loader)
+    assert "gathering 'slow' takes" in loader.stats().advice
+    if num_processors() > 1:
+        assert f"num_threads={num_processors()}" in loader.stats().advice
+
+
+@pytest.mark.parametrize(
+    ("stage_name", "num_threads", "remedy"),
+    [
+        ("decode", 1000, "store the pictures smaller"),
+        ("read", 1000, "a faster disk"),
+        ("gather", 1000, "fewer columns"),
+    ],
+)
+def test_advice_knows_when_all_processors_are_at_work(stage_name, num_threads, remedy):
+    sentence = advise(
+        {("x", stage_name): 9.0 * num_threads, ("y", "gather"): 1.0 * num_threads}, 10.0, 0.9, num_threads
+    )
+    assert remedy in sentence
+    assert "90%" in sentence
+
+
+def test_idle_threads_are_sent_further_ahead():
+    assert "prefetch" in advise({("x", "read"): 1.0}, 10.0, 0.9, 2)
+    assert "no epoch" in advise({}, 0.0, 0.0, 2)
+
+
+def test_memory_in_use_is_reported_and_within_the_budget():
+    with rl.Engine(num_threads=2, prefetch=8, memory_budget=3000) as engine:
+        loader = rl.Dataset(pd.DataFrame({"y": np.zeros(512)}), {"slow": Slow(0)}).batches(64, engine=engine)
+        for _ in loader:
+            pass
+        memory = loader.stats().memory
+    assert memory.budget == 3000
+    assert 64 * 8 <= memory.peak <= 3000
+
+
+def test_scratch_memory_leaves_less_room_for_batches_ahead():
+    class Greedy(SlowReader):
+        def gather(self, rows, out, draw):
+            note_scratch(1000)
+            super().gather(rows, out, draw)
+
+    class Input(Slow):
+        def open(self, table, name):
+            return Greedy(0)
+
+    with rl.Engine(num_threads=2, prefetch=8, memory_budget=3000) as engine:
+        loader = rl.Dataset(pd.DataFrame({"y": np.zeros(512)}), {"slow": Input(0)}).batches(64, engine=engine)
+        for _ in loader:
+            pass
+        list(loader)
+        assert engine.memory().scratch == 2000
+        assert engine.memory().in_flight <= 1000
+
+
+def test_a_meter_hears_its_own_thread_and_nothing_without_one():
+    note_read(5)
+    with Meter() as outer:
+        note_read(7)
+        with Meter() as inner, stage("read"):
+            note_read(1)
+            note_retry()
+        note_scratch(3)
+    assert (outer.read_bytes, inner.read_bytes) == (7, 1)
+    assert (inner.num_retries, outer.num_retries, outer.scratch_bytes) == (1, 0, 3)
+    assert inner.stages["read"] <= inner.seconds <= outer.seconds
+
+
+def test_what_costs_nothing_is_shown_as_nothing():
+    assert str(InputStats()) == "0 s"
