@@ -31,6 +31,7 @@ LAYERS = [
     "advice engine",
     "state stats",
     "loader",
+    "progress",
     "keras torch jax ray",
     "__init__",
     "demo selftest",

@@ -331,3 +331,15 @@ def test_merge_compares_the_branches_with_the_data():
         merge({"facts": branch(1), "feature": branch(4)}, head, data=make())
     with pytest.raises(ConfigError, match=r"branch 'features' takes rows of shape \(5,\), the data give \(4,\)"):
         merge({"facts": branch(1), "features": branch(5)}, head, data=make())
+
+
+def test_stats_add_rate_and_waiting_to_the_history_of_every_epoch():
+    batches = make().batches(16).to_keras()
+    stats = rl.keras.Stats(batches)
+    history = plain_model().fit(batches, epochs=3, verbose=0, callbacks=[stats]).history
+    assert len(history["rows_per_second"]) == len(history["wait_share"]) == 3
+    assert all(rate > 0 for rate in history["rows_per_second"])
+    assert all(0 <= share <= 1 for share in history["wait_share"])
+    assert stats.advice
+    with pytest.raises(ConfigError, match="what fit gets"):
+        rl.keras.Stats([1, 2])

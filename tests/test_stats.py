@@ -1,6 +1,7 @@
 """Where the time goes, and whether the advice is right."""
 
 import errno
+import io
 import logging
 import os
 import time
@@ -181,12 +182,11 @@ def test_each_epoch_leaves_one_line_in_the_log(caplog):
 
 
 def test_a_slow_model_is_called_the_bottleneck():
-    loader = rl.Dataset(pd.DataFrame({"y": np.zeros(32)}), {"slow": Slow(0.0005)}).batches(8)
-    list(loader)
-    before = loader.stats()
+    loader = rl.Dataset(pd.DataFrame({"y": np.zeros(64)}), {"slow": Slow(0.0005)}).batches(8)
     for _ in loader:
         time.sleep(0.1)
-    assert "the model is the bottleneck" in (loader.stats() - before).advice
+    assert "the model is the bottleneck" in loader.stats().advice
+    assert 0 < loader.stats().startup_seconds <= loader.stats().wait_seconds
 
 
 def test_slow_gathering_is_named_with_its_share():
@@ -264,3 +264,15 @@ def test_a_meter_hears_its_own_thread_and_nothing_without_one():
 
 def test_what_costs_nothing_is_shown_as_nothing():
     assert str(InputStats()) == "0 s"
+
+
+def test_a_bar_shows_rows_and_what_was_waited():
+    bar = io.StringIO()
+    loader = rl.Dataset(pd.DataFrame({"y": np.zeros(24)}), {"slow": Slow(0.001)}).batches(8)
+    for epoch in range(2):
+        rows = [batch.rows for batch in loader.progress(file=bar, mininterval=0)]
+        assert sorted(np.concatenate(rows)) == list(range(24))
+        assert f"epoch {epoch}: 100%" in bar.getvalue()
+    assert "24.0/24.0" in bar.getvalue()
+    assert "rows/s" in bar.getvalue()
+    assert "waited" in bar.getvalue()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rowlock.gathering import Gathering
     from rowlock.plan import Plan
 
-__all__ = ["Loader"]
+__all__ = ["Epoch", "Loader"]
 
 _LOG = logging.getLogger("rowlock")
 
@@ -82,7 +82,7 @@ class Loader:
     def __repr__(self) -> str:
         return f"Loader({len(self.dataset):,} rows, batches of {self.plan.batch_size}, {len(self):,} steps an epoch)"
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Epoch:
         self._check_open()
         if self._num_rows:  # the epoch under way is given up
             self._step = self.plan.first_step(self.plan.place(self._step).epoch + 1)
@@ -91,7 +91,7 @@ class Loader:
         self._at_start = self.stats()
         self._turn += 1
         stop = self.plan.first_step(self.plan.place(self._step).epoch + 1)
-        return _Epoch(self._next, self._turn, range(self._step, stop))
+        return Epoch(self._next, self._turn, range(self._step, stop), self.plan.num_rows_between(self._step, stop))
 
     def __enter__(self) -> Self:
         return self
@@ -149,6 +149,23 @@ class Loader:
     def stats(self) -> LoaderStats:
         """Return what was delivered so far, and where the time went; the difference of two is what was in between."""
         return self._recorder.snapshot(self._engine.num_threads, self._engine.memory())
+
+    def progress(self, **options: Any) -> Iterator[Batch]:
+        """Iterate the next epoch under a progress bar: ``for batch in loader.progress(): ...``.
+
+        Parameters
+        ----------
+        **options
+            For `tqdm.tqdm`, such as ``desc=`` or ``file=``.
+
+        Raises
+        ------
+        MissingDependencyError
+            tqdm is not installed.
+        """
+        from rowlock.progress import with_progress  # noqa: PLC0415 - only for a bar
+
+        return with_progress(self, **options)
 
     def close(self) -> None:
         """Forget what was prepared; iterating afterwards raises. May be called again."""
@@ -237,13 +254,15 @@ def _gathering(dataset: Dataset, plan: Plan, on_error: OnError, step: int) -> Ga
     return dataset.gathering(plan.rows(step), plan.draw(step), on_error)
 
 
-class _Epoch:
+class Epoch:
     """One pass over the data. A class, not a generator: an error does not end it."""
 
-    def __init__(self, next_batch: Callable[[int, range], Batch], turn: int, steps: range) -> None:
+    def __init__(self, next_batch: Callable[[int, range], Batch], turn: int, steps: range, num_rows: int) -> None:
         self._next_batch = next_batch
         self._turn = turn
         self._steps = steps
+        self.num_rows = num_rows
+        """Rows that are planned for it, on this rank."""
         self._is_over = False
 
     def __iter__(self) -> Iterator[Batch]:

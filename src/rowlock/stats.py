@@ -73,6 +73,8 @@ class LoaderStats:
     wait_seconds : float
         The part of it in which the consumer waited for a batch. JAX computes on while it asks for the next
         batch, so there it is more than was lost.
+    startup_seconds : float
+        The part of that which went into the very first batch: files are opened, compiled code is loaded.
     inputs : dict of str to InputStats
         What each input, target and weight cost, under its name.
     num_threads : int
@@ -86,6 +88,7 @@ class LoaderStats:
     num_rows: int
     elapsed_seconds: float
     wait_seconds: float
+    startup_seconds: float
     inputs: dict[str, InputStats]
     num_threads: int
     memory: Memory
@@ -102,9 +105,10 @@ class LoaderStats:
 
     @property
     def advice(self) -> str:
-        """One sentence: what limits the rate, and what would help."""
+        """One sentence: what limits the rate once the loader runs, and what would help."""
         seconds = {(name, stage): spent for name, costs in self.inputs.items() for stage, spent in costs.stages.items()}
-        return advise(seconds, self.elapsed_seconds, self.wait_share, self.num_threads)
+        elapsed, wait = self.elapsed_seconds - self.startup_seconds, self.wait_seconds - self.startup_seconds
+        return advise(seconds, elapsed, wait / elapsed if elapsed else 0.0, self.num_threads)
 
     def __sub__(self, earlier: LoaderStats) -> LoaderStats:
         return LoaderStats(
@@ -112,6 +116,7 @@ class LoaderStats:
             self.num_rows - earlier.num_rows,
             self.elapsed_seconds - earlier.elapsed_seconds,
             self.wait_seconds - earlier.wait_seconds,
+            self.startup_seconds - earlier.startup_seconds,
             {name: costs - earlier.inputs.get(name, InputStats()) for name, costs in self.inputs.items()},
             self.num_threads,
             self.memory,
@@ -119,9 +124,10 @@ class LoaderStats:
 
     def __str__(self) -> str:
         inputs = "; ".join(f"{name}: {costs}" for name, costs in self.inputs.items() if costs.seconds >= 0.005)
+        first = f" ({self.startup_seconds:.2f} s for the first batch)" if self.startup_seconds >= 0.005 else ""
         return (
             f"{self.num_rows:,} rows in {self.elapsed_seconds:.2f} s ({self.rows_per_second:,.0f} rows/s),"
-            f" waited for data {self.wait_share:.0%}; {inputs + '; ' if inputs else ''}{self.advice}"
+            f" waited for data {self.wait_share:.0%}{first}; {inputs + '; ' if inputs else ''}{self.advice}"
         )
 
 
@@ -154,6 +160,7 @@ class Recorder:
         self._num_rows = 0
         self._elapsed_seconds = 0.0
         self._wait_seconds = 0.0
+        self._startup_seconds = 0.0
         self._inputs: defaultdict[str, _InputRecord] = defaultdict(_InputRecord)
         self._asked = 0.0
         self._delivered: float | None = None
@@ -169,6 +176,8 @@ class Recorder:
     def delivered(self, num_rows: int, costs: Iterable[tuple[str, Meter]]) -> None:
         """Note that the consumer gets the batch it asked for."""
         now = time.perf_counter()
+        if not self._startup_seconds:
+            self._startup_seconds = now - self._asked
         self._num_batches += num_rows > 0
         self._num_rows += num_rows
         self._wait_seconds += now - self._asked
@@ -184,6 +193,7 @@ class Recorder:
             self._num_rows,
             self._elapsed_seconds,
             self._wait_seconds,
+            self._startup_seconds,
             {name: record.snapshot() for name, record in self._inputs.items()},
             num_threads,
             memory,
