@@ -93,11 +93,28 @@ def test_every_row_is_equally_likely_at_every_position(num_rows):
     assert abs(chi_square - freedom) < 5 * math.sqrt(2 * freedom)
 
 
-def test_neighbouring_epochs_are_not_correlated():
-    num_rows, num_epochs = 500, 400
-    found = [np.corrcoef(order(num_rows, 2, epoch), order(num_rows, 2, epoch + 1))[0, 1] for epoch in range(num_epochs)]
-    assert abs(np.mean(found)) < 5 / math.sqrt(num_rows * num_epochs)
-    assert np.std(found) < 1.2 / math.sqrt(num_rows)
+@pytest.mark.parametrize("num_rows", [40, 500])
+@pytest.mark.parametrize("neighbour", [(0, 1), (1, 0), (1, -1)], ids=["epochs", "seeds", "both"])
+def test_neighbouring_epochs_and_seeds_are_not_correlated(num_rows, neighbour):
+    num_pairs = 400
+    pairs = [((seed, 500 - seed), (seed + neighbour[0], 500 - seed + neighbour[1])) for seed in range(num_pairs)]
+    found = [np.corrcoef(order(num_rows, *one), order(num_rows, *other))[0, 1] for one, other in pairs]
+    assert abs(np.mean(found)) < 5 / math.sqrt(num_rows * num_pairs)
+    assert 0.8 / math.sqrt(num_rows) < np.std(found) < 1.2 / math.sqrt(num_rows)
+
+
+@pytest.mark.parametrize("num_rows", [200, 300])
+def test_rows_that_stand_side_by_side_in_the_frame_are_anywhere_in_an_epoch(num_rows):
+    num_draws = 2000
+    distance = np.zeros(num_rows)
+    for epoch in range(num_draws):
+        place = np.argsort(order(num_rows, 5, epoch))
+        distance += np.bincount(np.abs(np.diff(place)), minlength=num_rows)
+    # of n(n-1)/2 pairs of places, n-d are d apart
+    expected = distance.sum() * (num_rows - np.arange(1, num_rows)) / (num_rows * (num_rows - 1) / 2)
+    chi_square = ((distance[1:] - expected) ** 2 / expected).sum()
+    assert distance[0] == 0
+    assert abs(chi_square - (num_rows - 2)) < 6 * math.sqrt(2 * num_rows)
 
 
 def test_rows_beyond_two_to_the_33_are_exact():

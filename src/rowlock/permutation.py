@@ -25,7 +25,7 @@ import numpy as np
 if TYPE_CHECKING:
     from rowlock.arrays import Int64Array, UInt64Array
 
-__all__ = ["ALGORITHM", "permute"]
+__all__ = ["ALGORITHM", "key_words", "permute"]
 
 ALGORITHM = "feistel-1"
 NUM_ROUNDS = 8
@@ -51,15 +51,21 @@ def permute(positions: Int64Array, num_rows: int, seed: int, epoch: int) -> Int6
 
     bits = max(8, (num_rows - 1).bit_length())
     rows = np.empty(len(positions), np.int64)
-    keys = _round_keys(num_rows, seed, epoch)
+    keys = key_words(f"rowlock {ALGORITHM} {seed} {epoch} {num_rows}", NUM_ROUNDS)
     permutation_kernel.permute(positions, np.uint64(num_rows), np.uint64(bits // 2), np.uint64(bits), keys, rows)
     return rows
 
 
 @lru_cache(maxsize=256)
-def _round_keys(num_rows: int, seed: int, epoch: int) -> UInt64Array:
-    text = f"rowlock {ALGORITHM} {seed} {epoch} {num_rows}"
-    digest = hashlib.shake_256(text.encode()).digest(8 * NUM_ROUNDS)
-    keys = np.frombuffer(digest, "<u8").astype(np.uint64)
-    keys.flags.writeable = False
-    return keys
+def key_words(text: str, num_words: int) -> UInt64Array:
+    """Return the first words of SHAKE-256 over a text: different texts give unrelated keys.
+
+    Returns
+    -------
+    words : uint64, shape (num_words,)
+        Read-only.
+    """
+    digest = hashlib.shake_256(text.encode()).digest(8 * num_words)
+    words = np.frombuffer(digest, "<u8").astype(np.uint64)
+    words.flags.writeable = False
+    return words
