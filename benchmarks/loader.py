@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 import rowlock as rl
+from rowlock.orders import Balanced, Weighted
 from rowlock.permutation import permute
 
 NUM_ROWS, NUM_COLUMNS, BATCH = 100_000, 1000, 256
@@ -85,7 +86,31 @@ def plan_of_a_thousand_million_rows():
     print(f"  first batch after {first * 1e6:.0f} µs, {peak / 1024:.0f} KiB")
 
 
+def sampled_orders():
+    num_rows, draws = 1_000_000, np.random.default_rng(1).integers(0, 1_000_000, 1 << 17)
+    rng = np.random.default_rng(2)
+    kinds = {
+        "balanced, 1 row in 100 of the rare class": (Balanced, rng.random(num_rows) < 0.01),
+        "balanced, 64 classes": (Balanced, rng.integers(0, 64, num_rows)),
+        "balanced, 70 classes": (Balanced, rng.integers(0, 70, num_rows)),
+        "balanced, 100,000 classes": (Balanced, rng.integers(0, 100_000, num_rows)),
+        "weighted": (Weighted, rng.gamma(1.0, size=num_rows)),
+    }
+    print(f"sampled orders of {num_rows:,} rows, ns a row, beside the permutation")
+    for name, (kind, values) in kinds.items():
+        built, order = time.perf_counter(), kind.of(values)
+        built = time.perf_counter() - built
+        order.rows(draws[:4], 0, 0)
+        plain, drawn = [], []
+        for turn in range(NUM_TURNS):
+            plain.append(seconds(permute, draws, num_rows, 1, turn) / len(draws) * 1e9)
+            drawn.append(seconds(order.rows, draws, 1, turn) / len(draws) * 1e9)
+        figures = f"{statistics.median(drawn):4.0f} beside {statistics.median(plain):3.0f}"
+        print(f"  {name:<42}{figures}, made at {built / num_rows * 1e9:.0f}")
+
+
 if __name__ == "__main__":
     overhead_of_the_loader()
     gap_between_epochs()
     plan_of_a_thousand_million_rows()
+    sampled_orders()

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rowlock.errors import ConfigError
+from rowlock.orders import FrameOrder, Permutation
 from rowlock.plan import Place, Plan
 
 sizes = st.integers(1, 120)
@@ -99,6 +100,11 @@ def test_the_first_batch_of_a_thousand_million_rows_takes_no_memory():
     rows = plan.rows(10**6)
     assert tracemalloc.get_traced_memory()[1] < 100_000
     assert len(set(rows.tolist())) == 64
+
+
+def test_an_ordinary_plan_is_a_permutation_or_the_order_of_the_frame():
+    assert (Plan(10, 4).order, Plan(10, 4).algorithm, Plan(10, 4).sampled_by) == (Permutation(10), "feistel-1", "")
+    assert (Plan(10, 4, shuffle=False).order, Plan(10, 4, shuffle=False).algorithm) == (FrameOrder(10), "frame")
 
 
 def test_draws_name_seed_and_epoch_only_where_augmentation_is_on():

@@ -17,6 +17,7 @@ from rowlock.inputs.base import Draw, check_rows
 from rowlock.masks import rows_where
 from rowlock.plan import Last, Plan
 from rowlock.roles import roles_of
+from rowlock.sampling import Sampling, balanced_order, check_sampling, weighted_order
 from rowlock.split import split_rows
 from rowlock.table import Table
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from rowlock.engine import Engine
     from rowlock.keys import Keys
     from rowlock.loader import Loader
+    from rowlock.orders import Order
 
 __all__ = ["Dataset"]
 
@@ -208,6 +210,8 @@ class Dataset:
         *,
         shuffle: bool = True,
         seed: int = 0,
+        sampling: Sampling | None = None,
+        weights: str | None = None,
         last: Last = "keep",
         augment: bool | None = None,
         on_error: OnError = "raise",
@@ -226,6 +230,12 @@ class Dataset:
             An exact new permutation each epoch; False: the dataset's own order.
         seed : int
             The one integer that fixes the order of all epochs.
+        sampling : {"balanced"}, optional
+            Draw every class of the target equally often. An epoch still has ``len(data)`` rows: rows of small classes
+            come several times, those of large ones take their turns over the epochs; see `rowlock.orders.Balanced`.
+        weights : str, optional
+            Column of numbers: draw rows in proportion to it, ``len(data)`` of them an epoch; finite, not negative,
+            not all zero. See `rowlock.orders.Weighted`. (How much a row counts in the loss is `sample_weight`.)
         last : {"keep", "drop", "pad"}
             What becomes of the rows that do not fill the last batch; see `Plan`.
         augment : bool, optional
@@ -242,6 +252,11 @@ class Dataset:
             This process, of how many.
         engine : Engine, optional
             How fast: threads, prefetch and memory; by default one that all loaders share.
+
+        Raises
+        ------
+        ConfigError
+            A wrong argument; the message says which, and what to do.
         """
         from rowlock.loader import Loader  # noqa: PLC0415 - the loader is above the dataset; here it is only convenient
 
@@ -256,6 +271,7 @@ class Dataset:
             last=last,
             rank=rank,
             world_size=world_size,
+            sampling=self._sampling_order(sampling, weights),
         )
         bad_rows = BadRows(max_bad, len(self), bad_rows_file, rank=plan.rank, world_size=plan.world_size)
         return Loader(self, plan, on_error=on_error, bad_rows=bad_rows, engine=engine)
@@ -306,6 +322,15 @@ class Dataset:
     @property
     def _all_table_rows(self) -> Int64Array:
         return np.arange(len(self)) if self._rows is None else self._rows
+
+    def _sampling_order(self, sampling: Sampling | None, weights: str | None) -> Order | None:
+        check_sampling(sampling, weights)
+        if sampling is not None:
+            targets = [slot for slot in self._slots if slot.role == "target"]
+            return balanced_order(targets, self._labels, self._all_table_rows)
+        if weights is not None:
+            return weighted_order(self._opened.table, weights, self._all_table_rows, self._opened.keys)
+        return None
 
     def _table_rows(self, rows: Int64Array) -> Int64Array:
         return rows if self._rows is None else self._rows[rows]

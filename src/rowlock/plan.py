@@ -9,11 +9,12 @@ import numpy as np
 
 from rowlock.arguments import true_or_false, whole_number
 from rowlock.errors import ConfigError
-from rowlock.permutation import ALGORITHM, permute
+from rowlock.orders import FrameOrder, Permutation
 
 if TYPE_CHECKING:
     from rowlock.arrays import Int64Array
     from rowlock.inputs.base import Draw
+    from rowlock.orders import Order
 
 __all__ = ["Last", "Place", "Plan"]
 
@@ -29,11 +30,11 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The order of a whole run, for one rank, in O(1) memory.
+    """The order of a whole run, for one rank, in O(1) memory (but for what a `sampling` holds).
 
-    An epoch is an exact permutation of all rows (see `rowlock.permutation`), cut into global batches of
-    ``batch_size * world_size`` rows; rank r takes the r-th `batch_size` rows of each. So the rows of a
-    global batch do not depend on how many ranks share it.
+    An epoch is an exact permutation of all rows (see `rowlock.permutation`), or as many rows drawn by `sampling`,
+    cut into global batches of ``batch_size * world_size`` rows; rank r takes the r-th `batch_size` rows of each. So
+    the rows of a global batch do not depend on how many ranks share it.
 
     Parameters
     ----------
@@ -56,12 +57,15 @@ class Plan:
         Where the run begins. Not (0, 0) where an interrupted run goes on with another geometry.
     start_step : int
         Number of the first step, cut from `start`.
+    sampling : Order, optional
+        What draws the rows of an epoch instead of a permutation: `rowlock.orders.Balanced` or `Weighted`.
 
     Raises
     ------
     ConfigError
         A number is out of its range; several ranks with ``last="keep"`` (their step counts would differ and
-        hang a collective operation); a batch larger than the data with ``last="drop"`` (no step would be left).
+        hang a collective operation); a batch larger than the data with ``last="drop"`` (no step would be left);
+        a `sampling` without `shuffle`, or for another number of rows.
     """
 
     num_rows: int
@@ -74,6 +78,7 @@ class Plan:
     world_size: int = 1
     start: Place = Place(0, 0)  # noqa: RUF009 - a tuple, which nobody can change
     start_step: int = 0
+    sampling: Order | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("num_rows", 1), ("batch_size", 1), ("world_size", 1), ("rank", 0), ("seed", None)):
@@ -94,6 +99,8 @@ class Plan:
                 f"a batch of {self.batch_size} rows on {self.world_size} rank(s) is larger than the data"
                 f" ({self.num_rows} rows), so last='drop' leaves no step. Choose a smaller batch or last='keep'."
             )
+        if self.sampling is not None:
+            self._check_sampling(self.sampling)
 
     @property
     def global_batch_size(self) -> int:
@@ -101,9 +108,21 @@ class Plan:
         return self.batch_size * self.world_size
 
     @property
+    def order(self) -> Order:
+        """What says which row stands at a position of an epoch."""
+        if self.sampling is not None:
+            return self.sampling
+        return Permutation(self.num_rows) if self.shuffle else FrameOrder(self.num_rows)
+
+    @property
     def algorithm(self) -> str:
         """Name of the order: it never changes under one name."""
-        return ALGORITHM if self.shuffle else "frame"
+        return self.order.algorithm
+
+    @property
+    def sampled_by(self) -> str:
+        """What a `sampling` depends on besides the seed, as a short text; empty without one."""
+        return self.order.fingerprint
 
     @property
     def steps_per_epoch(self) -> int:
@@ -149,7 +168,7 @@ class Plan:
         if self.last == "keep":
             stop = min(stop, self.num_rows)
         positions = np.arange(first, stop, dtype=np.int64) % self.num_rows
-        return permute(positions, self.num_rows, self.seed, epoch) if self.shuffle else positions
+        return self.order.rows(positions, self.seed, epoch)
 
     def rows_before(self, step: int) -> int:
         """Return how many rows of its epoch all ranks took before a step, repeats left out."""
@@ -165,6 +184,15 @@ class Plan:
     def draw(self, step: int) -> Draw | None:
         """Return (seed, epoch) for augmentation in batch `step`, or None where nothing is augmented."""
         return (self.seed, self.place(step).epoch) if self.augment else None
+
+    def _check_sampling(self, sampling: Order) -> None:
+        if not self.shuffle:
+            raise ConfigError(
+                f"shuffle=False is the dataset's own order, and {sampling.algorithm} is an order of chance. Leave one"
+                " of them out: sampling is for training, and rows are evaluated once each, in their own order."
+            )
+        if sampling.num_rows != self.num_rows:
+            raise ConfigError(f"the sampling is for {sampling.num_rows:,} rows, the plan for {self.num_rows:,}")
 
     def _steps_from(self, position: int) -> int:
         left = self.num_rows - position

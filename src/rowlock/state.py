@@ -1,7 +1,8 @@
 """Where a loader is, as a small flat dict: enough to go on with the same remaining rows, or to refuse.
 
-What fixes the order (seed, shuffle, algorithm, rows) and the data (fingerprints) must be the same again. Batch
-size, world size, `last`, threads and prefetch may change: the remaining rows stay the same, in the same order.
+What fixes the order (seed, shuffle, algorithm, what it samples by, rows) and the data (fingerprints) must be the
+same again. Batch size, world size, `last`, threads and prefetch may change: the remaining rows stay the same, in the
+same order.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["plan_from", "state_of"]
 
 FORMAT = 1
-_ORDER = ("seed", "shuffle", "algorithm", "num_rows")
+_ORDER = ("seed", "shuffle", "algorithm", "sampled_by", "num_rows")
 _GEOMETRY = ("batch_size", "world_size", "last")
 _NUMBERS = ("epoch", "rows_delivered", "step", "start_epoch", "start_position", "start_step")
 _DATA = "data."
@@ -109,5 +110,5 @@ def _check(state: Mapping[str, Any], plan: Plan, dataset: Dataset) -> None:
     if wrong:
         raise StateError(
             f"the state belongs to another run: {'; '.join(wrong)}. Nothing was changed; load it into a loader of the"
-            " same data and seed."
+            " same data, seed and sampling."
         )
