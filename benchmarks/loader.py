@@ -5,9 +5,17 @@ Each figure stands beside its reference, run in turns in the same process; ratio
 
 from __future__ import annotations
 
+import collections
+import functools
+import itertools
+import mmap
 import statistics
+import subprocess
+import sys
+import threading
 import time
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -27,31 +35,97 @@ def seconds(function, *arguments):
 
 
 def overhead_of_the_loader():
+    """Compare with a bare loop, which reuses one hot megabyte, and with one that keeps six, as prefetching must."""
     matrix = np.random.default_rng(0).normal(size=(NUM_ROWS, NUM_COLUMNS)).astype(np.float32)
     data = rl.Dataset(pd.DataFrame({"y": np.zeros(NUM_ROWS)}), {"f": rl.Features(matrix)}, target=rl.Column("y"))
-    loader = data.batches(BATCH, engine=rl.Engine(num_threads=1, prefetch=0))
+    loaders = {
+        "one thread": data.batches(BATCH, engine=rl.Engine(num_threads=1)),
+        "two threads": data.batches(BATCH, engine=rl.Engine(num_threads=2)),
+        "no prefetch": data.batches(BATCH, engine=rl.Engine(num_threads=1, prefetch=0)),
+    }
+    loader = loaders["one thread"]
     rows = [loader.plan.rows(step) for step in range(len(loader))]
 
     def bare():
         for chosen in rows:
             np.take(matrix, chosen, axis=0)
 
+    def kept():
+        held = collections.deque(maxlen=6)
+        for chosen in rows:
+            held.append(np.take(matrix, chosen, axis=0))
+
     def oracle():
         for step in range(len(loader)):
             loader.batch(step)
 
-    def loaded():
-        for _ in loader:
-            pass
-
-    times = {function.__name__: [] for function in (bare, oracle, loaded)}
+    runs = {"bare": bare, "kept": kept, "oracle": oracle}
+    runs |= {name: functools.partial(collections.deque, each, 0) for name, each in loaders.items()}
+    times = {name: [] for name in runs}
     for _ in range(NUM_TURNS):
-        for function in (bare, oracle, loaded):
-            times[function.__name__].append(seconds(function))
+        for name, run in runs.items():
+            times[name].append(seconds(run))
     median = {name: statistics.median(found) / len(loader) * 1e6 for name, found in times.items()}
-    print(f"features only, B={BATCH}, F={NUM_COLUMNS}, one thread, no prefetch; µs a batch, median of {NUM_TURNS}")
+    print(f"features only, B={BATCH}, F={NUM_COLUMNS}; µs a batch, median of {NUM_TURNS}")
     for name, found in median.items():
-        print(f"  {name:<8}{found:8.0f}   {found - median['bare']:+7.0f} over the bare gather")
+        print(f"  {name:<12}{found:8.0f}   {found - median['bare']:+7.0f} over the bare gather")
+
+
+def time_to_the_first_batch():
+    """In a process of its own, since kernels are loaded once; beside it what importing and a first gather take."""
+    code = """
+import time; start = time.perf_counter()
+import numpy as np, pandas as pd; libraries = time.perf_counter()
+import rowlock as rl; imported = time.perf_counter()
+frame = pd.DataFrame({"y": np.zeros(100_000)}); matrix = np.zeros((100_000, 100), np.float32)
+loader = rl.Dataset(frame, {"f": rl.Features(matrix)}, target=rl.Column("y")).batches(256)
+made = time.perf_counter(); next(iter(loader)); first = time.perf_counter()
+next(iter(loader)); end = time.perf_counter()
+print(libraries - start, imported - libraries, made - imported, first - made, end - first)
+"""
+    found = np.median(
+        [
+            [float(value) for value in subprocess.check_output([sys.executable, "-c", code], text=True).split()]
+            for _ in range(NUM_TURNS)
+        ],
+        axis=0,
+    )
+    names = (
+        "NumPy and pandas",
+        "rowlock",
+        "dataset and loader",
+        "first batch (kernels are loaded)",
+        "next epoch's first",
+    )
+    print(f"from nothing to the first batch, ms, median of {NUM_TURNS}")
+    for name, value in zip(names, found, strict=True):
+        print(f"  {name:<34}{value * 1e3:8.1f}")
+
+
+def soak(num_batches=100_000):
+    """Many small batches: memory, threads and open files must not grow."""
+    frame = pd.DataFrame({"y": np.zeros(64 * 500)})
+    data = rl.Dataset(frame, {"f": rl.Features(np.zeros((len(frame), 16), np.float32))}, target=rl.Column("y"))
+    engine = rl.Engine(num_threads=2)
+    loader = data.batches(64, engine=engine)
+    resident, started = np.zeros(num_batches // 100), time.perf_counter()
+    counts = set()
+    for number, _batch in enumerate(
+        itertools.islice(itertools.chain.from_iterable(itertools.repeat(loader)), num_batches)
+    ):
+        if number % 100 == 0:
+            resident[number // 100] = int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE / 1024
+            counts.add((threading.active_count(), sum(1 for _ in Path("/proc/self/fd").iterdir())))
+    half = resident[len(resident) // 2 :]
+    slope = np.polyfit(np.arange(len(half)) * 100, half, 1)[0] * 1000
+    threads, files = zip(*sorted(counts), strict=True)
+    print(
+        f"{num_batches:,} batches in {time.perf_counter() - started:.0f} s: resident {half[0] / 1024:.0f} MiB at half,"
+        f" {half[-1] / 1024:.0f} MiB at the end, {slope:+.2f} KiB per 1,000 batches;"
+        f" threads {min(threads)}..{max(threads)}, open files {min(files)}..{max(files)}"
+    )
+    print(f"  {loader.stats()}")
+    print(f"  {engine.memory()}")
 
 
 def gap_between_epochs():
@@ -111,6 +185,8 @@ def sampled_orders():
 
 if __name__ == "__main__":
     overhead_of_the_loader()
+    time_to_the_first_batch()
     gap_between_epochs()
     plan_of_a_thousand_million_rows()
     sampled_orders()
+    soak()

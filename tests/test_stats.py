@@ -209,15 +209,16 @@ def test_slow_gathering_is_named_with_its_share():
 )
 def test_advice_knows_when_all_processors_are_at_work(stage_name, num_threads, remedy):
     sentence = advise(
-        {("x", stage_name): 9.0 * num_threads, ("y", "gather"): 1.0 * num_threads}, 10.0, 0.9, num_threads
+        {("x", stage_name): 9.0 * num_threads, ("y", "gather"): 1.0 * num_threads}, 10.0, 0.9, num_threads, 100
     )
     assert remedy in sentence
     assert "90%" in sentence
 
 
 def test_idle_threads_are_sent_further_ahead():
-    assert "prefetch" in advise({("x", "read"): 1.0}, 10.0, 0.9, 2)
-    assert "no epoch" in advise({}, 0.0, 0.0, 2)
+    assert "prefetch" in advise({("x", "read"): 1.0}, 10.0, 0.9, 2, 100)
+    assert "larger batches" in advise({("x", "gather"): 1.0}, 10.0, 0.9, 2, 100_000)
+    assert "no epoch" in advise({}, 0.0, 0.0, 2, 0)
 
 
 def test_memory_in_use_is_reported_and_within_the_budget():

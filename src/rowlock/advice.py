@@ -17,11 +17,18 @@ _ENOUGH_SHARE = 0.05
 _IDLE_SHARE = 0.6
 """Threads that work less than this share of the time are not what limits the rate."""
 
+_SHORT_SECONDS = 0.001
+"""A batch that takes less is mostly bookkeeping."""
+
 _DOING = {"read": "reading", "decode": "decoding", "gather": "gathering"}
 
 
 def advise(
-    seconds: Mapping[tuple[str, str], float], elapsed_seconds: float, wait_share: float, num_threads: int
+    seconds: Mapping[tuple[str, str], float],
+    elapsed_seconds: float,
+    wait_share: float,
+    num_threads: int,
+    num_batches: int,
 ) -> str:
     """Return one sentence.
 
@@ -35,6 +42,8 @@ def advise(
         Share of it in which the consumer waited.
     num_threads : int
         Of the engine.
+    num_batches : int
+        Delivered.
     """
     busy = sum(seconds.values())
     if not elapsed_seconds or not busy:
@@ -42,6 +51,10 @@ def advise(
     if wait_share < _ENOUGH_SHARE:
         return "the model is the bottleneck: faster loading would change nothing"
     busy_share = busy / elapsed_seconds / num_threads
+    if busy_share < _IDLE_SHARE and elapsed_seconds < _SHORT_SECONDS * num_batches:
+        return (
+            f"a batch takes {elapsed_seconds / num_batches * 1e6:.0f} µs, mostly bookkeeping: larger batches would help"
+        )
     if busy_share < _IDLE_SHARE:
         return (
             f"the {num_threads} threads were at work only {busy_share:.0%} of the time: let them run further ahead,"

@@ -108,7 +108,7 @@ class LoaderStats:
         """One sentence: what limits the rate once the loader runs, and what would help."""
         seconds = {(name, stage): spent for name, costs in self.inputs.items() for stage, spent in costs.stages.items()}
         elapsed, wait = self.elapsed_seconds - self.startup_seconds, self.wait_seconds - self.startup_seconds
-        return advise(seconds, elapsed, wait / elapsed if elapsed else 0.0, self.num_threads)
+        return advise(seconds, elapsed, wait / elapsed if elapsed else 0.0, self.num_threads, self.num_batches)
 
     def __sub__(self, earlier: LoaderStats) -> LoaderStats:
         return LoaderStats(
