@@ -234,7 +234,7 @@ def test_a_writer_whose_lock_did_not_hold_loses_its_own_rows_and_says_so(path):
     store = FeatureStore.create(path, num_columns=3)
     with pytest.raises(StoreWriteError, match="another writer meanwhile"), store.writer() as writer:  # noqa: PT012 - the commit at the end raises
         writer.append(numbered(50, 52))
-        (path / "matrix" / ".rowlock.lock").unlink()  # as on a file system whose locks do nothing
+        (path / "row_check" / ".rowlock.lock").unlink()  # as on a file system whose locks do nothing
         FeatureStore.open(path).append(numbered(0, 3))
     assert np.array_equal(FeatureStore.open(path)[:], numbered(0, 3))
 

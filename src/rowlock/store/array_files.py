@@ -1,4 +1,4 @@
-"""The Zarr metadata of a store's arrays, compared with the commit."""
+"""The Zarr metadata of a store's groups and arrays, compared with the commit."""
 
 from __future__ import annotations
 
@@ -12,17 +12,27 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rowlock.store.format import Commit
+    from rowlock.store.layout import Nodes
 
-__all__ = ["require_arrays"]
+__all__ = ["require_nodes"]
+
+_MAY_DIFFER = {"shape", "chunk_grid"}
 
 
-def require_arrays(path: Path, commit: Commit) -> None:
+def require_nodes(path: Path, commit: Commit, matrix: Nodes) -> None:
     """Check that the Zarr metadata of every array is there and agrees with the commit.
 
     A writer that was killed may have left longer arrays than were committed, which is why only shapes that
     are too short are refused, and chunk shapes are not compared: the commit decides.
+
+    Parameters
+    ----------
+    path : Path
+    commit : Commit
+    matrix : dict
+        What the layout's metadata must be.
     """
-    expected: dict[str, Any] = {
+    expected = matrix | {
         name: array_metadata(shape, chunks, dtype) for name, (shape, chunks, dtype) in commit.arrays.items()
     }
     for run in commit.key_index:
@@ -31,13 +41,32 @@ def require_arrays(path: Path, commit: Commit) -> None:
     for name, wanted in expected.items():
         file = path / name / ROOT
         try:
-            content = json.loads(file.read_bytes())
-            same = all(content[part] == wanted[part] for part in wanted if part not in {"shape", "chunk_grid"})
-            fits = all(have >= need for have, need in zip(content["shape"], wanted["shape"], strict=True))
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise StoreFormatError(f"{file} is not the metadata of a Zarr v3 array ({error!r})") from error
-        if not (same and fits):
+            fits = _fits(json.loads(file.read_bytes()), wanted)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StoreFormatError(
-                f"{file} does not belong to the commit of {path}: {name} must be {wanted['data_type']} of shape"
-                f" {tuple(wanted['shape'])} or longer, uncompressed. Restore it from a copy."
+                f"{file} is not the metadata of a Zarr v3 {wanted['node_type']} ({error!r})"
+            ) from error
+        if not fits:
+            raise StoreFormatError(
+                f"{file} does not belong to the commit of {path}: {name} must be {_described(wanted)} or longer."
+                " Restore it from a copy."
             )
+
+
+def _fits(content: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    same = all(content[part] == wanted[part] for part in wanted if part not in {"attributes", *_MAY_DIFFER})
+    have, need = content["attributes"], wanted["attributes"]
+    same = same and all(have[part] == need[part] for part in need if part not in _MAY_DIFFER)
+    if "shape" in need:
+        have, need = have["shape"], need["shape"]
+    elif "shape" in wanted:
+        have, need = content["shape"], wanted["shape"]
+    else:
+        return same
+    return same and all(long >= short for long, short in zip(have, need, strict=True))
+
+
+def _described(wanted: dict[str, Any]) -> str:
+    if wanted["node_type"] == "group":
+        return f"a group with the attributes {wanted['attributes']}"
+    return f"{wanted['data_type']} of shape {tuple(wanted['shape'])}, with the codecs {wanted['codecs']}"

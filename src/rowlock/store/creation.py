@@ -11,7 +11,8 @@ from rowlock.errors import ConfigError, RepeatedKeysError
 from rowlock.keys import Keys
 from rowlock.store.cast import storable_dtype
 from rowlock.store.files import sync_folder, write_bytes, write_json
-from rowlock.store.format import ROOT, Commit, array_metadata, chunk_name, group_metadata
+from rowlock.store.format import AUTO, LAYOUTS, ROOT, Commit, array_metadata, chunk_name, group_metadata
+from rowlock.store.layouts import layout_of
 from rowlock.store.row_check import ROW_HASH
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ def first_commit(
     shard_bytes: int,
 ) -> Commit:
     """Return the commit of a new store without rows, or raise a `ConfigError`."""
-    if layout not in {"auto", "raw"}:
-        raise ConfigError(f'layout={layout!r}: this version writes "raw" (or "auto")')
+    if layout not in LAYOUTS:
+        raise ConfigError(f"layout={layout!r}: a store is {', '.join(map(repr, LAYOUTS))}")
     if num_columns < 1:
         raise ConfigError(f"a store needs at least one column, not {num_columns}")
     if columns is not None and (len(columns) != num_columns or len(set(columns)) != num_columns):
@@ -47,7 +48,7 @@ def first_commit(
         raise ConfigError(f"shard_bytes={shard_bytes} is no size")
     return Commit(
         uuid=uuid.uuid4(),
-        layout="raw",
+        layout="raw" if layout == AUTO else layout,
         dtype=storable_dtype(dtype).name,
         num_columns=int(num_columns),
         shard_bytes=int(shard_bytes),
@@ -76,12 +77,17 @@ def unique_keys(values: Any, num_rows: int | None) -> Keys | None:
 
 def start_store(path: Path, commit: Commit) -> None:
     """Make the folders and files of a store without rows in the existing folder `path`."""
+    layout = layout_of(commit.layout)
+    layout.start(path)
+    for name, metadata in layout.nodes(commit).items():
+        write_json(path / name / ROOT, metadata)
+        sync_folder(path / name)
     for name, (shape, chunks, dtype) in commit.arrays.items():
         (path / name).mkdir(exist_ok=True)
         write_json(path / name / ROOT, array_metadata(shape, chunks, dtype))
         if name == "key_offsets":
             write_bytes(path / name / chunk_name(0), np.zeros(1, "<i8"))
-        elif name != "matrix":
+        else:
             write_bytes(path / name / chunk_name(0))
         sync_folder(path / name)
     if commit.key_kind:

@@ -4,14 +4,14 @@
 
     growth.zarr/
     ├── zarr.json              Zarr v3 group; attributes["rowlock"] is the commit: the only truth
-    ├── matrix/                (N, F), little-endian, no compression; one chunk is one shard file c.<i>.0
+    ├── matrix/                (N, F), as its layout has it: `raw`, `csr` or `packed`
     ├── row_check/             (N,) uint64: what binds the bytes of a row to its key
     ├── keys/                  (N,) int64, or:
     ├── key_bytes/             (total,) uint8, UTF-8 of all keys
     ├── key_offsets/           (N + 1,) int64
     └── key_index/<run>/       (2, n) uint64: hashes of keys, ascending, and their rows; immutable
 
-Arrays of one axis are one chunk each, extended behind the committed length; see ``docs/adr/0003``.
+Arrays with one entry a row are one chunk each, extended behind the committed length; see ``docs/adr/0003``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from rowlock.keys import KeyKind
 
 __all__ = [
-    "ATTRIBUTE", "FORMAT", "ROOT", "Commit", "Run", "array_metadata", "chunk_name", "group_metadata", "read_commit",
+    "ATTRIBUTE", "AUTO", "FORMAT", "LAYOUTS", "ROOT", "Commit", "Run", "array_metadata", "chunk_name", "group_metadata",
+    "read_commit",
 ]  # fmt: skip
 
 FORMAT = 1
@@ -43,7 +44,8 @@ ATTRIBUTE = "rowlock"
 ROOT = "zarr.json"
 KEY_HASH = "mix64-1"
 DIGEST_HASH = "sum64-1"
-LAYOUTS = ("raw",)
+AUTO = "auto"
+LAYOUTS = (AUTO, "raw", "csr", "packed")
 DTYPES = frozenset({
     "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
 })  # fmt: skip
@@ -69,8 +71,18 @@ class Commit:
     number : int
         Counts the commits of this store.
     num_rows, num_columns : int
+    layout : str
+        `AUTO` as long as there are no rows by which to choose one.
+    layout_reason : str
+        Why it was chosen; empty where somebody named it.
     rows_per_shard : int
-        Rows of one chunk of the matrix. It may grow while there is a single shard.
+        Rows of one chunk of the matrix (raw, packed). It may grow while there is a single shard.
+    num_cells, cells_per_shard : int
+        Stored values, and those of one chunk (csr); the latter may grow while there is a single shard.
+    tail_bytes : int
+        Where the chunks of the last shard end; 0 where it is full (packed).
+    shuffle : bool
+        Whether the bytes of a row are transposed before they are compressed (packed).
     shard_bytes : int
         About how large a shard file may become.
     key_bytes : int
@@ -92,6 +104,11 @@ class Commit:
     number: int = 0
     num_rows: int = 0
     rows_per_shard: int = 1
+    layout_reason: str = ""
+    num_cells: int = 0
+    cells_per_shard: int = 1
+    tail_bytes: int = 0
+    shuffle: bool = False
     key_bytes: int = 0
     rows_digest: str = "0" * 16
     keys_digest: str = "0" * 16
@@ -108,22 +125,15 @@ class Commit:
         return np.dtype(self.dtype).newbyteorder("<")
 
     @property
-    def most_rows_per_shard(self) -> int:
-        """Rows of a full shard."""
-        return max(1, self.shard_bytes // self.row_bytes)
-
-    @property
     def num_shards(self) -> int:
-        """Number of files of the matrix."""
+        """Number of files of the matrix, where they hold whole rows (raw, packed)."""
         return -(-self.num_rows // self.rows_per_shard)
 
     @property
     def arrays(self) -> dict[str, tuple[tuple[int, ...], tuple[int, ...], str]]:
-        """Shape, chunk shape and dtype of every array but the key index."""
+        """Shape, chunk shape and dtype of every array beside the matrix and the key index."""
         rows = self.num_rows
-        matrix = ((rows, self.num_columns), (self.rows_per_shard, self.num_columns), self.dtype)
         found: dict[str, tuple[tuple[int, ...], tuple[int, ...], str]] = {
-            "matrix": matrix,
             "row_check": ((rows,), (max(1, rows),), "uint64"),
         }
         if self.key_kind == "int":
@@ -224,14 +234,17 @@ def _commit_of(content: dict[str, Any]) -> Commit:
 
 def _checked(commit: Commit, path: Path) -> Commit:
     """Refuse sizes that do not fit together, before anything is allocated from them."""
-    numbers = (commit.number, commit.num_rows, commit.key_bytes)
+    numbers = (commit.number, commit.num_rows, commit.key_bytes, commit.num_cells, commit.tail_bytes)
+    sizes = (commit.num_columns, commit.rows_per_shard, commit.cells_per_shard, commit.shard_bytes)
     faults = {
-        "layout": commit.layout not in LAYOUTS,
+        "layout": commit.layout not in LAYOUTS or (commit.layout == AUTO and commit.num_rows > 0),
         "row hash": commit.row_hash != ROW_HASH,
         "dtype": commit.dtype not in DTYPES,
         "key kind": commit.key_kind not in {None, "int", "text"},
         "counts": not all(isinstance(n, int) and 0 <= n < _MAX_COUNT for n in numbers),
-        "sizes": min(commit.num_columns, commit.rows_per_shard, commit.shard_bytes) < 1,
+        "sizes": not all(isinstance(n, int) and 1 <= n < _MAX_COUNT for n in sizes),
+        "cells": commit.num_cells > commit.num_rows * commit.num_columns,
+        "shuffle": not isinstance(commit.shuffle, bool) or not isinstance(commit.layout_reason, str),
         "column names": commit.columns is not None and len(commit.columns) != commit.num_columns,
         "key bytes": commit.key_bytes > 0 and commit.key_kind != "text",
         "names of runs": not all(_RUN_NAME.fullmatch(run.name) for run in commit.key_index),

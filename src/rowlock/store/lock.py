@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LOCK", "WriterLock"]
 
-LOCK = "matrix/.rowlock.lock"
-"""Beside the shards: Zarr readers list the members of the root, and wonder about what they do not know."""
+LOCK = "row_check/.rowlock.lock"
+"""In an array: Zarr readers list the members of groups, and wonder about what they do not know."""
 
 
 class WriterLock:

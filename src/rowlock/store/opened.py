@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -10,13 +9,13 @@ import numpy as np
 
 from rowlock.arrays import empty_aligned
 from rowlock.errors import ConfigError, KeyTypeError, StoreCorruptError, StoreFormatError
-from rowlock.store.array_files import require_arrays
+from rowlock.store.array_files import require_nodes
 from rowlock.store.committed import map_keys, map_run
 from rowlock.store.format import chunk_name, read_commit
 from rowlock.store.key_index import KeyIndex
+from rowlock.store.layouts import layout_of
 from rowlock.store.mapped import map_file
-from rowlock.store.raw import RawShards, shard_path
-from rowlock.store.row_check import RowFactors
+from rowlock.store.row_check import RowFactors, RowProof
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +28,6 @@ __all__ = ["OpenedStore"]
 
 _PIECE_BYTES = 256 << 10  # of rows on their way through a cast: they stay in the second-level cache
 _VERIFY_ROWS = 1 << 16
-_SAMPLES = 8  # rows of which all are in memory, before a whole batch is taken for cached
 _NONE = np.empty(0, np.uint64)
 _NO_NUMBERS = np.empty(0, np.int64)
 
@@ -53,9 +51,9 @@ class OpenedStore:
         self.path = path
         self.commit = read_commit(path)
         commit = self.commit
-        require_arrays(path, commit)
-        self._factors = RowFactors.of(commit.uuid, commit.row_bytes)
-        self._shards = RawShards(path, commit)
+        layout = layout_of(commit.layout)
+        require_nodes(path, commit, layout.nodes(commit))
+        self._matrix = layout.open_reader(path, commit)
         self._checks: UInt64Array = map_file(path / "row_check" / chunk_name(0), 8 * commit.num_rows, random=True).view(
             "<u8"
         )
@@ -63,6 +61,9 @@ class OpenedStore:
         self._runs = [map_run(path, run) for run in commit.key_index]
         if self._keys is not None and len(self._keys) != commit.num_rows:
             raise StoreFormatError(f"{path} has {len(self._keys):,} keys for {commit.num_rows:,} rows")
+        numbers = None if self._keys is None else self._keys.numbers
+        factors = RowFactors.of(commit.uuid, commit.row_bytes)
+        self._proof = RowProof(factors, self._checks, _NO_NUMBERS if numbers is None else numbers)
 
     @cached_property
     def index(self) -> KeyIndex | None:
@@ -106,16 +107,11 @@ class OpenedStore:
 
     def will_need(self, rows: Int64Array) -> None:
         """See `FeatureStore.will_need`."""
-        if not hasattr(mmap, "MADV_WILLNEED") or not len(rows):
+        if not len(rows):
             return
         if rows.min() < 0 or rows.max() >= self.commit.num_rows:
             raise self._outside(rows)
-        from rowlock.store.advice_kernels import advise_rows  # noqa: PLC0415 - Numba is loaded on first use
-
-        commit = self.commit
-        page, advice = mmap.PAGESIZE, mmap.MADV_WILLNEED
-        samples = _SAMPLES if self._shards.residency_is_told else 0
-        advise_rows(rows, self._shards.bases, commit.rows_per_shard, commit.row_bytes, page, advice, samples)
+        self._matrix.will_need(rows)
 
     def rows_digest(self, num_rows: int) -> str:
         """Return the digest of the checks of the first `num_rows` rows, in hexadecimal."""
@@ -135,9 +131,10 @@ class OpenedStore:
             bad += self._wrong_rows(rows, out[: len(rows)]).tolist()
             progress(int(rows[-1]) + 1, commit.num_rows)
         found = [
-            (first, stop, f"the bytes, the check or the key of the row (shard {self._shard_of(first)})")
+            (first, stop, f"the bytes, the check or the key of the row ({self._matrix.place_of(first)})")
             for first, stop in _ranges(bad)
         ]
+        found += self._matrix.faults()
         if self.rows_digest(commit.num_rows) != commit.rows_digest:
             found.append((0, commit.num_rows, "the checks together are not those that were committed"))
         if self._keys is not None and self._digest_of_keys() != commit.keys_digest:
@@ -161,19 +158,12 @@ class OpenedStore:
         self, rows: Int64Array, out: AnyArray, key_hashes: UInt64Array | None, *, verify: bool = True
     ) -> tuple[UInt64Array, int, UInt64Array | None]:
         """Copy rows and return their checks, how many are wrong, and the key hashes they were bound to."""
-        from rowlock.store.row_kernels import gather_rows  # noqa: PLC0415 - Numba is loaded on first use
-
-        commit, keys = self.commit, self._keys
+        keys = self._keys
         if key_hashes is None and keys is not None and keys.numbers is None and verify:
             key_hashes = self._text_hashes(rows, keys)
-        numbers = _NO_NUMBERS if keys is None or keys.numbers is None else keys.numbers
         found = np.empty(len(rows), np.uint64)
-        num_bad = gather_rows(
-            rows, self._shards.bases, commit.rows_per_shard, commit.row_bytes, np.uint64(out.ctypes.data),
-            self._factors.factors, self._factors.salt, self._checks, numbers,
-            _NONE if key_hashes is None else key_hashes, verify, found,
-        )  # fmt: skip
-        return found, num_bad, key_hashes
+        given = _NONE if key_hashes is None else key_hashes
+        return found, self._matrix.gather(rows, out, self._proof, given, found, verify), key_hashes
 
     def _text_hashes(self, rows: Int64Array, keys: Keys) -> UInt64Array:
         from rowlock.key_kernels import hash_text  # noqa: PLC0415 - Numba is loaded on first use
@@ -196,9 +186,6 @@ class OpenedStore:
         except KeyTypeError:  # offsets outside of the text
             return "damaged offsets"
 
-    def _shard_of(self, row: int) -> str:
-        return str(shard_path(self.path, row // self.commit.rows_per_shard))
-
     def _outside(self, rows: Int64Array) -> ConfigError:
         wrong = rows[(rows < 0) | (rows >= self.commit.num_rows)]
         return ConfigError(
@@ -210,15 +197,14 @@ class OpenedStore:
         """Return the error that says which rows, where, and what to do."""
         stored = self._checks[rows]
         wrong = np.flatnonzero(found != stored)
-        row, commit = int(rows[wrong[0]]), self.commit
+        row = int(rows[wrong[0]])
         name = ""
         if self._keys is not None:
             name = f" (key {self._keys.describe(np.array([row]))})"
         cause = "its bytes, its check or its key" if not given else "its bytes or its check, or it is another key's row"
         return StoreCorruptError(
             f"row {row}{name} of {self.path} is not as it was written: row_check {int(found[wrong[0]]):016x},"
-            f" stored {int(stored[wrong[0]]):016x}; {cause}. It lies in {self._shard_of(row)} at byte"
-            f" {row % commit.rows_per_shard * commit.row_bytes:,}, {commit.row_bytes:,} bytes long."
+            f" stored {int(stored[wrong[0]]):016x}; {cause}. It lies in {self._matrix.place_of(row)}."
             f" {len(wrong)} of the {len(rows)} gathered rows are damaged, none was delivered."
             " `store.verify()` lists all; restore the file from a copy, or write those rows again.",
             rows=sorted(set(rows[wrong].tolist())),

@@ -1,134 +1,116 @@
-"""The ``raw`` layout: uncompressed rows at known places, in shard files of about 256 MiB."""
+"""The ``raw`` layout: uncompressed rows at known places, in shard files of about 256 MiB.
+
+``matrix/`` is one Zarr array; shard i is the file ``c.<i>.0`` and holds rows_per_shard rows.
+"""
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rowlock.store.files import PARTIAL, copy_start, sync_folder, write_all
-from rowlock.store.format import chunk_name
-from rowlock.store.mapped import map_file
+from rowlock.store.advice import advise
+from rowlock.store.format import array_metadata, chunk_name
+from rowlock.store.item_shards import ItemShards, ItemWriter
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rowlock.arrays import AnyArray, UInt64Array
+    from rowlock.arrays import AnyArray, Int64Array, UInt64Array
     from rowlock.store.format import Commit
+    from rowlock.store.layout import Fault, MatrixReader, MatrixWriter, Nodes
+    from rowlock.store.row_check import RowProof
 
-__all__ = ["RawShards", "RawWriter", "shard_path"]
-
-
-def shard_path(path: Path, number: int) -> Path:
-    """Return the file of a shard of the store at `path`."""
-    return path / "matrix" / chunk_name(number, 0)
+__all__ = ["RawReader", "RawWriter", "nodes", "open_reader", "open_writer", "start"]
 
 
-class RawShards:
-    """The mapped shards of one commit.
-
-    Attributes
-    ----------
-    bases : uint64, shape (num_shards,)
-        Address of the first row of every shard; valid as long as this object lives.
-    residency_is_told : bool
-        Whether the system says which pages are in memory. Linux says it to those who may write the file, and
-        tells others that all are.
-    """
-
-    def __init__(self, path: Path, commit: Commit) -> None:
-        self._maps = [
-            map_file(shard_path(path, number), num_bytes, random=True)
-            for number, num_bytes in enumerate(_committed_bytes(commit))
-        ]
-        self.bases: UInt64Array = np.array([shard.ctypes.data for shard in self._maps], np.uint64)
-        self.residency_is_told = bool(self._maps) and os.access(shard_path(path, 0), os.W_OK)
+def nodes(commit: Commit) -> Nodes:
+    """Return the metadata of the matrix."""
+    chunk = (commit.rows_per_shard, commit.num_columns)
+    return {"matrix": array_metadata((commit.num_rows, commit.num_columns), chunk, commit.dtype)}
 
 
-def _committed_bytes(commit: Commit) -> list[int]:
-    """Return how many bytes of every shard belong to the commit."""
-    starts = range(0, commit.num_rows, commit.rows_per_shard)
-    return [min(commit.rows_per_shard, commit.num_rows - start) * commit.row_bytes for start in starts]
+def start(path: Path) -> None:
+    """Make what a matrix without rows needs."""
+    (path / "matrix").mkdir(exist_ok=True)
 
 
-class RawWriter:
-    """Adds rows behind a commit. The last shard is written anew beside the committed one, and renamed.
-
-    Parameters
-    ----------
-    path : Path
-        The store.
-    commit : Commit
-        What is there.
-    """
+class RawReader:
+    """Uncompressed rows; see `MatrixReader`."""
 
     def __init__(self, path: Path, commit: Commit) -> None:
         self._path = path
-        self._row_bytes = commit.row_bytes
-        self._most_rows = commit.rows_per_shard if commit.num_shards > 1 else commit.most_rows_per_shard
-        self._num_rows = commit.num_rows
-        self._descriptor = -1
-        for shard in (path / "matrix").glob("c.*.0"):
-            if int(shard.name.split(".")[1]) >= commit.num_shards:
-                shard.unlink()  # a killed writer's
+        self._rows_per_shard, self._row_bytes = commit.rows_per_shard, commit.row_bytes
+        self._shards = ItemShards(
+            lambda shard: _shard_path(path, shard), commit.row_bytes, commit.num_rows, commit.rows_per_shard
+        )
 
-    @property
-    def rows_per_shard(self) -> int:
-        """Rows of a chunk as the next commit has them: all rows while there is a single shard."""
-        return min(self._most_rows, max(1, self._num_rows))
+    def gather(
+        self,
+        rows: Int64Array,
+        out: AnyArray,
+        proof: RowProof,
+        key_hashes: UInt64Array,
+        found: UInt64Array,
+        verify: bool,
+    ) -> int:
+        """Copy rows, and check them in `out`."""
+        from rowlock.store.row_kernels import gather_rows  # noqa: PLC0415 - Numba is loaded on first use
 
-    def append(self, block: AnyArray) -> bool:
-        """Add rows; return whether a shard was filled, which is a good moment for a commit.
+        num_bad: int = gather_rows(
+            rows, self._shards.bases, self._rows_per_shard, self._row_bytes, np.uint64(out.ctypes.data),
+            proof.factors.factors, proof.factors.salt, proof.checks, proof.numbers, key_hashes, verify, found,
+        )  # fmt: skip
+        return num_bad
 
-        Parameters
-        ----------
-        block : shape (n, num_columns)
-            C-contiguous, in the store's dtype.
-        """
-        filled = False
-        done = 0
-        while done < len(block):
-            shard, start = divmod(self._num_rows, self._most_rows)
-            count = min(len(block) - done, self._most_rows - start)
-            write_all(self._opened(shard, start), block[done : done + count], start * self._row_bytes)
-            self._num_rows += count
-            done += count
-            if start + count == self._most_rows:
-                self._finish()
-                filled = True
-        return filled
+    def will_need(self, rows: Int64Array) -> None:
+        """Tell the system which pages will be read."""
+        from rowlock.store.row_kernels import find_rows  # noqa: PLC0415 - Numba is loaded on first use
 
-    def sync(self) -> None:
-        """Make all rows durable under their final names."""
-        if self._descriptor >= 0:
-            self._finish()
-        sync_folder(self._path / "matrix")
+        addresses = np.empty(len(rows), np.uint64)
+        find_rows(rows, self._shards.bases, self._rows_per_shard, self._row_bytes, addresses)
+        advise(addresses, np.full(len(rows), self._row_bytes), residency_is_told=self._shards.residency_is_told)
 
-    def close(self) -> None:
-        """Drop the shard that was not finished."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-            path = shard_path(self._path, self._num_rows // self._most_rows)
-            path.with_name(f".{path.name}{PARTIAL}").unlink(missing_ok=True)
+    def place_of(self, row: int) -> str:
+        """Return file, byte and length of a row."""
+        shard, number = divmod(row, self._rows_per_shard)
+        return f"{_shard_path(self._path, shard)} at byte {number * self._row_bytes:,}, {self._row_bytes:,} bytes long"
 
-    def _opened(self, shard: int, start: int) -> int:
-        """Return the file that the shard is written into, with its earlier rows copied."""
-        if self._descriptor < 0:
-            path = shard_path(self._path, shard)
-            beside = path.with_name(f".{path.name}{PARTIAL}")
-            self._descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
-            if start:
-                copy_start(path, self._descriptor, start * self._row_bytes)
-        return self._descriptor
+    def faults(self) -> list[Fault]:
+        """Return nothing: there is nothing beside the rows."""
+        return []
 
-    def _finish(self) -> None:
-        """Give the open shard its full length (without using disk for it), sync and rename it."""
-        shard = (self._num_rows - 1) // self._most_rows
-        path = shard_path(self._path, shard)
-        os.ftruncate(self._descriptor, self.rows_per_shard * self._row_bytes)
-        os.fsync(self._descriptor)
-        os.close(self._descriptor)
-        self._descriptor = -1
-        os.replace(path.with_name(f".{path.name}{PARTIAL}"), path)  # noqa: PTH105 - counted by the crash tests
+
+class RawWriter:
+    """Uncompressed rows; see `MatrixWriter`."""
+
+    def __init__(self, path: Path, commit: Commit) -> None:
+        self._rows = ItemWriter(
+            path / "matrix",
+            lambda shard: _shard_path(path, shard),
+            commit.row_bytes,
+            num_items=commit.num_rows,
+            items_per_shard=commit.rows_per_shard,
+            most_items=max(1, commit.shard_bytes // commit.row_bytes),
+        )
+        self.append = self._rows.append
+        self.sync = self._rows.sync
+        self.close = self._rows.close
+
+    def facts(self) -> dict[str, Any]:
+        """Return the length of a chunk."""
+        return {"rows_per_shard": self._rows.items_per_shard}
+
+
+def open_reader(path: Path, commit: Commit) -> MatrixReader:
+    """Return the matrix of `commit`."""
+    return RawReader(path, commit)
+
+
+def open_writer(path: Path, commit: Commit) -> MatrixWriter:
+    """Return the writer that goes on behind `commit`."""
+    return RawWriter(path, commit)
+
+
+def _shard_path(path: Path, shard: int) -> Path:
+    return path / "matrix" / chunk_name(shard, 0)

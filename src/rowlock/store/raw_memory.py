@@ -13,7 +13,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["copy_bytes", "load_byte", "load_word", "prefetch"]
+__all__ = ["call_decoder", "copy_bytes", "load_byte", "load_item", "load_word", "prefetch"]
 
 _BYTE = ir.IntType(8)
 _WORD = ir.IntType(64)
@@ -42,6 +42,17 @@ def load_byte(_context: Any, _base: Any, _index: Any) -> Any:
 
 
 @intrinsic
+def load_item(_context: Any, _base: Any, _index: Any, kind: Any) -> Any:
+    """Return item `index` of an unaligned array at `base`, of the dtype of the array `kind`, which is not read."""
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        base = builder.inttoptr(arguments[0], context.get_data_type(kind.dtype).as_pointer())
+        return builder.load(builder.gep(base, [arguments[1]]), align=1)
+
+    return kind.dtype(types.uint64, types.int64, kind), generate
+
+
+@intrinsic
 def copy_bytes(_context: Any, _target: Any, _source: Any, _num_bytes: Any) -> Any:
     """Copy `num_bytes` from address `source` to address `target`, which do not overlap."""
 
@@ -51,6 +62,23 @@ def copy_bytes(_context: Any, _target: Any, _source: Any, _num_bytes: Any) -> An
         return context.get_dummy_value()
 
     return types.void(types.uint64, types.uint64, types.int64), generate
+
+
+@intrinsic
+def call_decoder(
+    _context: Any, _function: Any, _source: Any, _target: Any, _source_bytes: Any, _target_bytes: Any
+) -> Any:
+    """Call the C function ``int function(source, target, int source_bytes, int target_bytes)`` at an address."""
+
+    def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        number, pointer = ir.IntType(32), _BYTE.as_pointer()
+        kind = ir.FunctionType(number, [pointer, pointer, number, number])
+        function = builder.inttoptr(arguments[0], kind.as_pointer())
+        source, target = (builder.inttoptr(address, pointer) for address in arguments[1:3])
+        sizes = [builder.trunc(size, number) for size in arguments[3:]]
+        return builder.sext(builder.call(function, [source, target, *sizes]), _WORD)
+
+    return types.int64(types.uint64, types.uint64, types.uint64, types.int64, types.int64), generate
 
 
 @intrinsic

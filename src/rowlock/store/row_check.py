@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,9 +11,9 @@ import numpy as np
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from rowlock.arrays import UInt64Array
+    from rowlock.arrays import AnyArray, Int64Array, UInt64Array
 
-__all__ = ["ROW_HASH", "RowFactors"]
+__all__ = ["ROW_HASH", "RowFactors", "RowProof"]
 
 ROW_HASH = "multilinear32-1"
 """Name of the algorithm as it is written into a store; it never changes under this name."""
@@ -36,6 +37,11 @@ class RowFactors:
     factors: UInt64Array
     salt: np.uint64
 
+    @cached_property
+    def words(self) -> AnyArray:
+        """The factors one by one, uint32: ``words[j]`` is that of the j-th 32-bit word of a row."""
+        return self.factors.astype("<u8", copy=False).view("<u4")
+
     @staticmethod
     def of(uuid: UUID, row_bytes: int) -> RowFactors:
         """Draw the constants from splitmix64, started at the two halves of `uuid` joined by xor.
@@ -48,6 +54,24 @@ class RowFactors:
         steps = np.arange(1, num_words + 2, dtype=np.uint64)
         stream = _mix64(np.uint64(start) + steps * np.uint64(_GOLDEN))
         return RowFactors(stream[1:] | np.uint64(0x1_0000_0001), stream[0])
+
+
+@dataclass(frozen=True, eq=False)
+class RowProof:
+    """What the rows of a commit are checked against.
+
+    Parameters
+    ----------
+    factors : RowFactors
+    checks : uint64, shape (num_rows,)
+        The stored row_check of every row.
+    numbers : int64, shape (num_rows,) or empty
+        The stored keys, where keys are numbers.
+    """
+
+    factors: RowFactors
+    checks: UInt64Array
+    numbers: Int64Array
 
 
 def _mix64(words: UInt64Array) -> UInt64Array:

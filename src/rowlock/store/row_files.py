@@ -45,9 +45,8 @@ class RowFiles:
         self._files: dict[str, GrowingFile] = {}
         try:
             for name, (shape, _, dtype) in commit.arrays.items():
-                if name != "matrix":
-                    num_bytes = shape[0] * np.dtype(dtype).itemsize
-                    self._files[name] = GrowingFile(path / name / chunk_name(0), num_bytes)
+                num_bytes = shape[0] * np.dtype(dtype).itemsize
+                self._files[name] = GrowingFile(path / name / chunk_name(0), num_bytes)
         except BaseException:
             self.close()
             raise

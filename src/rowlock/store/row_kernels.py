@@ -20,7 +20,7 @@ from rowlock.store.raw_memory import copy_bytes, load_byte, load_word, prefetch
 if TYPE_CHECKING:
     from rowlock.arrays import AnyArray, Int64Array, UInt64Array
 
-__all__ = ["check_block", "gather_rows"]
+__all__ = ["check_block", "find_rows", "gather_rows", "key_hash", "prefetch_proof", "sum_row"]
 
 _ROWS = types.Array(types.int64, 1, "C", readonly=True)
 _WORDS = types.Array(types.uint64, 1, "C", readonly=True)
@@ -35,7 +35,7 @@ _AHEAD = 16  # rows: how early a check and a key, 8 bytes at a random place each
 
 
 @numba.njit(types.uint64(types.uint64, types.int64, _WORDS, types.uint64), nogil=True, cache=True)
-def _sum_row(address: np.uint64, row_bytes: int, factors: UInt64Array, salt: np.uint64) -> np.uint64:
+def sum_row(address: np.uint64, row_bytes: int, factors: UInt64Array, salt: np.uint64) -> np.uint64:
     """Return ``salt + sum(w[j] * a[j])``; factors[i] holds a[2i] in its low half and a[2i + 1] in its high."""
     low, high = salt, np.uint64(0)
     num_words = row_bytes // 8
@@ -59,13 +59,28 @@ def check_block(
 ) -> None:
     """Write the row_check of ``out.size`` rows that lie one after the other at `address`."""
     for i in range(out.size):
-        total = _sum_row(address + np.uint64(i * row_bytes), row_bytes, factors, salt)
+        total = sum_row(address + np.uint64(i * row_bytes), row_bytes, factors, salt)
         out[i] = mix64(total ^ key_hashes[i])
 
 
-@numba.njit(types.void(_ROWS, _WORDS, types.int64, types.int64, _WORDS_OUT), inline="always", cache=True)
-def _find_addresses(rows: Int64Array, bases: UInt64Array, rows_per_shard: int, row_bytes: int, out: AnyArray) -> None:
-    """Write where every row lies. Unsigned, because a signed division is twice as slow."""
+@numba.njit(types.void(types.int64, _WORDS, _ROWS), inline="always", cache=True)
+def prefetch_proof(row: int, checks: UInt64Array, numbers: Int64Array) -> None:
+    """Ask early for the check and the key of a row, 8 bytes at a random place each."""
+    prefetch(np.uint64(checks.ctypes.data) + np.uint64(8 * row))
+    if numbers.size > 0:
+        prefetch(np.uint64(numbers.ctypes.data) + np.uint64(8 * row))
+
+
+@numba.njit(types.uint64(types.int64, types.int64, _ROWS, _WORDS), inline="always", cache=True)
+def key_hash(i: int, row: int, numbers: Int64Array, key_hashes: UInt64Array) -> np.uint64:
+    """Return the hash of the key that the i-th gathered row must have: given, or its number's, or the row's own."""
+    hashed: np.uint64 = mix64(np.uint64(numbers[row] if numbers.size > 0 else row) + _GOLDEN)
+    return key_hashes[i] if key_hashes.size > 0 else hashed
+
+
+@numba.njit(types.void(_ROWS, _WORDS, types.int64, types.int64, _WORDS_OUT), nogil=True, cache=True)
+def find_rows(rows: Int64Array, bases: UInt64Array, rows_per_shard: int, row_bytes: int, out: AnyArray) -> None:
+    """Write where every row lies; all are in the store. Unsigned, because a signed division is twice as slow."""
     most, width = np.uint64(rows_per_shard), np.uint64(row_bytes)
     for i in range(rows.size):
         row = np.uint64(rows[i])
@@ -122,16 +137,11 @@ def gather_rows(  # noqa: PLR0917 - as many facts as a gather has
     for i in range(rows.size):
         if rows[i] < 0 or rows[i] >= checks.size:
             return -1
-    given, numbered = key_hashes.size > 0, numbers.size > 0
-    check_base, number_base = np.uint64(checks.ctypes.data), np.uint64(numbers.ctypes.data)
-    _find_addresses(rows, bases, rows_per_shard, row_bytes, found)
+    find_rows(rows, bases, rows_per_shard, row_bytes, found)
     num_bad = 0
     for i in range(-_AHEAD, rows.size):
         if verify and i + _AHEAD < rows.size:
-            later = np.uint64(rows[i + _AHEAD]) * np.uint64(8)
-            prefetch(check_base + later)
-            if numbered:
-                prefetch(number_base + later)
+            prefetch_proof(rows[i + _AHEAD], checks, numbers)
         if i < 0:
             continue
         if i + 1 < rows.size:
@@ -141,8 +151,7 @@ def gather_rows(  # noqa: PLR0917 - as many facts as a gather has
         copy_bytes(target, found[i], row_bytes)
         if not verify:
             continue
-        row = rows[i]
-        key = key_hashes[i] if given else mix64(np.uint64(numbers[row] if numbered else row) + _GOLDEN)
-        found[i] = mix64(_sum_row(target, row_bytes, factors, salt) ^ key)
-        num_bad += found[i] != checks[row]
+        key = key_hash(i, rows[i], numbers, key_hashes)
+        found[i] = mix64(sum_row(target, row_bytes, factors, salt) ^ key)
+        num_bad += found[i] != checks[rows[i]]
     return num_bad

@@ -14,8 +14,8 @@ from rowlock.store.cast import cast_block
 from rowlock.store.files import PARTIAL, sync_folder, write_json, writing
 from rowlock.store.format import ROOT, array_metadata, group_metadata, read_commit
 from rowlock.store.index_writer import IndexWriter
+from rowlock.store.layouts import layout_of
 from rowlock.store.lock import WriterLock
-from rowlock.store.raw import RawWriter
 from rowlock.store.row_files import RowFiles
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from rowlock.arrays import AnyArray, UInt64Array
     from rowlock.store.blocks import Matrix
+    from rowlock.store.layout import MatrixWriter
 
 __all__ = ["StoreWriter"]
 
@@ -58,7 +59,7 @@ class StoreWriter:
         self._path = path
         self._on_commit = on_commit
         self._files: RowFiles | None = None
-        self._raw: RawWriter | None = None
+        self._matrix: MatrixWriter | None = None
         with writing(f"to {path}", 0):
             self._own_lock = WriterLock(path) if lock is None else None
         try:
@@ -135,18 +136,18 @@ class StoreWriter:
 
     def commit(self) -> int:
         """Make all rows so far durable and visible; return their number."""
-        files, raw = self._required()
+        files, matrix = self._required()
         if self._num_rows > self._commit.num_rows:
             with self._guarded():
-                self._commit_rows(files, raw)
+                self._commit_rows(files, matrix)
             self._on_commit()
         return self._num_rows
 
     def close(self) -> None:
         """Let go of the store without a commit."""
-        if self._raw is not None:
-            self._raw.close()
-            self._raw = None
+        if self._matrix is not None:
+            self._matrix.close()
+            self._matrix = None
         if self._files is not None:
             self._files.close()
             self._files = None
@@ -167,11 +168,11 @@ class StoreWriter:
 
     def _open_files(self) -> None:
         """Remove what a killed writer left, and open what will grow."""
-        for stale in [*self._path.glob(f".*{PARTIAL}"), *self._path.glob(f"*/.*{PARTIAL}")]:
+        for stale in list(self._path.rglob(f".*{PARTIAL}")):
             stale.unlink()
         self._files = RowFiles(self._path, self._commit)
         self._index = IndexWriter(self._path, self._commit, self._files.stored_keys)
-        self._raw = RawWriter(self._path, self._commit)
+        self._matrix = layout_of(self._commit.layout).open_writer(self._path, self._commit)
 
     def _cast(self, block: AnyArray) -> AnyArray:
         commit = self._commit
@@ -179,7 +180,7 @@ class StoreWriter:
 
     def _append_checked(self, block: AnyArray, keys: Keys | None) -> None:
         """Add a block that is cast already."""
-        files, raw = self._required()
+        files, matrix = self._required()
         hashes = self._hashes_of_new(keys, len(block))
         if not len(block):
             return
@@ -187,7 +188,7 @@ class StoreWriter:
             files.append(block, keys, hashes)
             if keys is not None:
                 self._index.add(hashes, self._num_rows)
-            filled = raw.append(block)
+            filled = matrix.append(block)
             self._num_rows += len(block)
         if filled:
             self.commit()
@@ -232,7 +233,7 @@ class StoreWriter:
                 " Rename the series if they are the same thing."
             )
 
-    def _commit_rows(self, files: RowFiles, raw: RawWriter) -> None:
+    def _commit_rows(self, files: RowFiles, matrix: MatrixWriter) -> None:
         """Write data first, then what describes it, then the root: readers believe the root alone."""
         path, before = self._path, self._commit
         if read_commit(path).number != before.number:
@@ -240,12 +241,14 @@ class StoreWriter:
                 f"{path} was committed by another writer meanwhile: the locks of this file system do not work."
                 f" Its rows are kept; the {self._num_rows - before.num_rows:,} rows of this session are not."
             )
-        raw.sync()
+        matrix.sync()
         files.sync()
         runs = self._index.write(before.number + 1)
-        after = before.next(num_rows=self._num_rows, rows_per_shard=raw.rows_per_shard, key_index=runs, **files.facts())
-        for name, (shape, chunks, dtype) in after.arrays.items():
-            write_json(path / name / ROOT, array_metadata(shape, chunks, dtype))
+        after = before.next(num_rows=self._num_rows, key_index=runs, **matrix.facts(), **files.facts())
+        nodes = layout_of(after.layout).nodes(after)
+        nodes |= {name: array_metadata(shape, chunks, dtype) for name, (shape, chunks, dtype) in after.arrays.items()}
+        for name, metadata in nodes.items():
+            write_json(path / name / ROOT, metadata)
             sync_folder(path / name)
         write_json(path / ROOT, group_metadata(after))
         sync_folder(path)
@@ -262,10 +265,10 @@ class StoreWriter:
             self.close()
             raise
 
-    def _required(self) -> tuple[RowFiles, RawWriter]:
-        if self._files is None or self._raw is None:
+    def _required(self) -> tuple[RowFiles, MatrixWriter]:
+        if self._files is None or self._matrix is None:
             raise StoreWriteError(
                 f"this writer of {self._path} is finished, with {self._commit.num_rows:,} rows committed."
                 " Open a new one."
             )
-        return self._files, self._raw
+        return self._files, self._matrix

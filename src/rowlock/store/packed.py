@@ -1,0 +1,204 @@
+"""The ``packed`` layout: rows compressed one by one, in Zarr shards of about 256 MiB.
+
+``matrix/`` is one Zarr array with the codec ``sharding_indexed``; shard i is the file ``c.<i>.0``: the chunks of
+its rows, one after the other, then the index of Zarr. ``row_offsets/`` says where the chunk of every row begins,
+counted through the chunks of all shards: by it a row is found without looking for an index whose place changes
+with every append. A row of zeros is a chunk like any other; there are no missing ones.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rowlock.errors import StoreFormatError
+from rowlock.keys import Keys
+from rowlock.store.advice import advise
+from rowlock.store.blosc import chunk_start, codec_metadata
+from rowlock.store.files import sync_folder, write_bytes
+from rowlock.store.format import array_metadata
+from rowlock.store.lz4 import decode_chunk, lz4_decoder
+from rowlock.store.mapped import map_file
+from rowlock.store.packed_writer import INDEX_SUM_BYTES, PackedWriter, offsets_path, packed_shard_path, shard_index
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rowlock.arrays import AnyArray, Int64Array, UInt64Array
+    from rowlock.store.format import Commit
+    from rowlock.store.layout import Fault, MatrixReader, MatrixWriter, Nodes
+    from rowlock.store.row_check import RowProof
+
+__all__ = ["PackedReader", "nodes", "open_reader", "open_writer", "start"]
+
+_ENTRY_BYTES = 16
+
+
+def nodes(commit: Commit) -> Nodes:
+    """Return the metadata of the matrix and of the offsets."""
+    shape, offsets = (commit.num_rows, commit.num_columns), (commit.num_rows + 1,)
+    matrix = array_metadata(shape, (commit.rows_per_shard, commit.num_columns), commit.dtype)
+    itemsize = commit.row_dtype.itemsize
+    configuration = {
+        "chunk_shape": [1, commit.num_columns],
+        "codecs": [*matrix["codecs"], codec_metadata(itemsize, shuffle=commit.shuffle)],
+        "index_codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}],
+        "index_location": "end",
+    }
+    matrix["codecs"] = [{"name": "sharding_indexed", "configuration": configuration}]
+    return {"matrix": matrix, "row_offsets": array_metadata(offsets, offsets, "int64")}
+
+
+def start(path: Path) -> None:
+    """Make what a matrix without rows needs."""
+    for name in ("matrix", "row_offsets"):
+        (path / name).mkdir(exist_ok=True)
+    write_bytes(offsets_path(path), np.zeros(1, "<i8"))
+    sync_folder(path / "row_offsets")
+
+
+class PackedReader:
+    """Compressed rows; see `MatrixReader`."""
+
+    def __init__(self, path: Path, commit: Commit) -> None:
+        self._path = path
+        self._num_rows, self._rows_per_shard = commit.num_rows, commit.rows_per_shard
+        self._row_bytes, self._shuffle = commit.row_bytes, commit.shuffle
+        itemsize = commit.row_dtype.itemsize
+        self._bits = np.dtype(f"u{itemsize}")
+        starts = [
+            chunk_start(commit.row_bytes, itemsize, shuffle=commit.shuffle, stored=stored) for stored in (False, True)
+        ]
+        self._starts: UInt64Array = np.frombuffer(b"".join(starts), "<u8")
+        self._offsets: Int64Array = map_file(offsets_path(path), 8 * (commit.num_rows + 1), random=False).view("<i8")
+        self._sizes = np.array([self._chunk_bytes(shard) for shard in range(commit.num_shards)], np.int64)
+        self._maps = [self._map(shard, size) for shard, size in enumerate(self._sizes.tolist())]
+        self._bases: UInt64Array = np.array([shard.ctypes.data for shard in self._maps], np.uint64)
+        self._residency_is_told = bool(self._maps) and os.access(packed_shard_path(path, 0), os.W_OK)
+        self._decoder = lz4_decoder()
+
+    def gather(
+        self,
+        rows: Int64Array,
+        out: AnyArray,
+        proof: RowProof,
+        key_hashes: UInt64Array,
+        found: UInt64Array,
+        verify: bool,
+    ) -> int:
+        """Decode rows, and check them in `out`."""
+        if not self._decoder:
+            return self._gather_slowly(rows, out, proof, key_hashes, found)
+        from rowlock.store.packed_kernels import gather_chunks  # noqa: PLC0415 - Numba is loaded on first use
+
+        num_bad: int = gather_chunks(
+            rows, out.view(self._bits), self._offsets, self._bases, self._sizes, self._rows_per_shard,
+            self._starts, self._shuffle, np.uint64(self._decoder), proof.factors.factors, proof.factors.salt,
+            proof.checks, proof.numbers, key_hashes, verify, found,
+        )  # fmt: skip
+        return num_bad
+
+    def will_need(self, rows: Int64Array) -> None:
+        """Tell the system which pages will be read."""
+        advise(*self._find(rows), residency_is_told=self._residency_is_told)
+
+    def place_of(self, row: int) -> str:
+        """Return file, byte and length of the chunk of a row."""
+        shard = row // self._rows_per_shard
+        start, stop = (int(offset - self._offsets[shard * self._rows_per_shard]) for offset in self._offsets[row:][:2])
+        return f"{packed_shard_path(self._path, shard)} at byte {start:,}, {stop - start:,} bytes long by row_offsets"
+
+    def faults(self) -> list[Fault]:
+        """Return the shards whose index is not what other Zarr readers need."""
+        shards = range(len(self._sizes))
+        return [
+            (*self._rows_of(shard), f"the Zarr index of {packed_shard_path(self._path, shard)}")
+            for shard in shards
+            if not self._has_index(shard)
+        ]
+
+    def _rows_of(self, shard: int) -> tuple[int, int]:
+        return shard * self._rows_per_shard, min((shard + 1) * self._rows_per_shard, self._num_rows)
+
+    def _chunk_bytes(self, shard: int) -> int:
+        first, stop = self._rows_of(shard)
+        num_bytes = int(self._offsets[stop]) - int(self._offsets[first])
+        if num_bytes < 0:
+            raise StoreFormatError(
+                f"{offsets_path(self._path)} is damaged: shard {shard} would have {num_bytes:,} bytes. Restore it from"
+                " a copy, or write the store again."
+            )
+        return num_bytes
+
+    def _map(self, shard: int, num_bytes: int) -> AnyArray:
+        """Map the chunks of a shard and so much of what follows as its index has at least."""
+        first, stop = self._rows_of(shard)
+        index_bytes = _ENTRY_BYTES * (stop - first) + INDEX_SUM_BYTES
+        return map_file(packed_shard_path(self._path, shard), num_bytes + index_bytes, random=True)
+
+    def _has_index(self, shard: int) -> bool:
+        """Return whether the index is right; a shard that a later writer has replaced need not have it there."""
+        first, stop = self._rows_of(shard)
+        edges = self._offsets[first : stop + 1] - self._offsets[first]
+        size = packed_shard_path(self._path, shard).stat().st_size
+        if size != edges[-1] + _ENTRY_BYTES * self._rows_per_shard + INDEX_SUM_BYTES:
+            return bool(shard == len(self._sizes) - 1)
+        with packed_shard_path(self._path, shard).open("rb") as file:
+            file.seek(int(edges[-1]))
+            return file.read() == shard_index(edges, self._rows_per_shard)
+
+    def _find(self, rows: Int64Array) -> tuple[UInt64Array, Int64Array]:
+        from rowlock.store.packed_kernels import find_chunks  # noqa: PLC0415 - Numba is loaded on first use
+
+        addresses, num_bytes = np.empty(len(rows), np.uint64), np.empty(len(rows), np.int64)
+        find_chunks(rows, self._offsets, self._bases, self._sizes, self._rows_per_shard, addresses, num_bytes)
+        return addresses, num_bytes
+
+    def _gather_slowly(
+        self, rows: Int64Array, out: AnyArray, proof: RowProof, key_hashes: UInt64Array, found: UInt64Array
+    ) -> int:
+        """Do the same one row after the other, through what the blosc2 package promises."""
+        from rowlock.store.row_kernels import check_block  # noqa: PLC0415 - Numba is loaded on first use
+
+        if len(rows) and (rows.min() < 0 or rows.max() >= self._num_rows):
+            return -1
+        if not len(key_hashes):
+            key_hashes = Keys(proof.numbers[rows] if len(proof.numbers) else rows).hash()
+        readable = np.array([self._decode(int(row), out[i]) for i, row in enumerate(rows)], bool)
+        address, factors = np.uint64(out.ctypes.data), proof.factors
+        check_block(address, self._row_bytes, factors.factors, factors.salt, key_hashes, found)
+        stored = proof.checks[rows]
+        found[~readable] = ~stored[~readable]
+        return int(np.count_nonzero(found != stored))
+
+    def _decode(self, row: int, out: AnyArray) -> bool:
+        """Write one row, if its chunk begins as every chunk does and can be decoded; else zeros."""
+        shard = row // self._rows_per_shard
+        start, stop = (int(offset - self._offsets[shard * self._rows_per_shard]) for offset in self._offsets[row:][:2])
+        out[:] = 0
+        if not 0 <= start <= stop <= self._sizes[shard] or stop - start < _ENTRY_BYTES:
+            return False
+        chunk = self._maps[shard][start:stop].tobytes()
+        sizes = np.array([self._row_bytes, stop - start], "<u4")
+        if int.from_bytes(chunk[:8], "little") not in self._starts.tolist() or chunk[8:16] != sizes.tobytes():
+            return False
+        try:
+            decoded = decode_chunk(chunk)
+        except (RuntimeError, ValueError):
+            return False
+        if len(decoded) != self._row_bytes:
+            return False
+        out[:] = np.frombuffer(decoded, out.dtype)
+        return True
+
+
+def open_reader(path: Path, commit: Commit) -> MatrixReader:
+    """Return the matrix of `commit`."""
+    return PackedReader(path, commit)
+
+
+def open_writer(path: Path, commit: Commit) -> MatrixWriter:
+    """Return the writer that goes on behind `commit`."""
+    return PackedWriter(path, commit)
