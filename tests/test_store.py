@@ -34,6 +34,10 @@ from rowlock.store import FeatureStore
 DTYPES = ["float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 
 
+LAYOUTS = ["raw", "csr", "packed"]
+every_layout = pytest.mark.parametrize("layout", LAYOUTS)
+
+
 def numbered(num_rows, num_columns, dtype="float32"):
     """Values that say which row and column they are."""
     return (np.arange(num_rows)[:, None] * 100 + np.arange(num_columns)).astype(dtype)
@@ -94,25 +98,29 @@ def test_gather_refuses_rows_outside_and_wrong_outputs(path):
             store.gather(good, out, columns)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=120)
 @given(
     data=st.data(),
     dtype=st.sampled_from(DTYPES),
     num_rows=st.integers(1, 40),
     num_columns=st.integers(1, 40),
     kind=st.sampled_from([None, "int", "text"]),
+    layout=st.sampled_from([*LAYOUTS, "auto"]),
+    zeros=st.sampled_from([0.0, 0.5, 0.95, 1.0]),
 )
-def test_gather_is_numpy_indexing_for_any_shape_order_and_columns(
-    tmp_path_factory, data, dtype, num_rows, num_columns, kind
+def test_gather_is_numpy_indexing_for_any_shape_order_columns_and_layout(
+    tmp_path_factory, data, dtype, num_rows, num_columns, kind, layout, zeros
 ):
     raw, shape, _ = random_bytes(num_rows * 41 + num_columns, (num_rows, num_columns), dtype)
-    matrix = np.frombuffer(raw, dtype).reshape(shape)
+    matrix = np.frombuffer(raw, dtype).reshape(shape).copy()
+    matrix[np.random.default_rng(num_rows).random(shape) < zeros] = 0
     keys = {None: None, "int": np.arange(num_rows) * 7 - 3, "text": [f"k{i}" for i in range(num_rows)]}[kind]
     path = tmp_path_factory.mktemp("store") / "growth.zarr"
     shard_bytes = data.draw(st.sampled_from([1, 64, 1000, 1 << 20]))
-    store = FeatureStore.write(path, matrix, keys=keys, dtype=dtype, shard_bytes=shard_bytes)
+    store = FeatureStore.write(path, matrix, keys=keys, dtype=dtype, layout=layout, shard_bytes=shard_bytes)
     rows = np.array(data.draw(st.lists(st.integers(0, num_rows - 1), max_size=50)), np.int64)
     out = np.empty((len(rows), num_columns), dtype)
+    store.will_need(rows)
     store.gather(rows, out)
     assert out.tobytes() == matrix[rows].tobytes()
     columns = np.array(data.draw(st.lists(st.integers(0, num_columns - 1), min_size=1, max_size=9)), np.int64)
@@ -129,9 +137,10 @@ def test_gather_is_numpy_indexing_for_any_shape_order_and_columns(
     assert store.verify() == []
 
 
-def test_many_rows_in_a_cast_come_in_pieces_and_in_order(path):
+@every_layout
+def test_many_rows_in_a_cast_come_in_pieces_and_in_order(path, layout):
     matrix = numbered(5000, 64)
-    store = FeatureStore.write(path, matrix)
+    store = FeatureStore.write(path, matrix, layout=layout)
     rows = np.random.default_rng(0).integers(0, 5000, 20_000)
     out = np.empty((20_000, 64), np.float64)
     store.gather(rows, out)
@@ -170,34 +179,59 @@ def test_rows_can_be_proved_to_be_a_given_keys_rows(path):
 
 
 def test_properties_say_what_the_store_is(path):
-    store = FeatureStore.write(path, numbered(20, 3), keys=range(20), columns=["a", "b", "c"], dtype="float64")
+    store = FeatureStore.write(
+        path, numbered(20, 3), keys=range(20), columns=["a", "b", "c"], dtype="float64", layout="raw"
+    )
     assert (store.num_rows, len(store), store.num_columns, store.shape) == (20, 20, 3, (20, 3))
     assert (store.columns, store.dtype, store.layout, store.path) == (["a", "b", "c"], np.dtype("float64"), "raw", path)
-    assert "20 rows x 3 columns, float64, int keys, raw, 480 bytes" in repr(store)
+    assert "20 rows x 3 columns, float64, int keys, 480 bytes, raw)" in repr(store)
     store.close()
     assert "closed" in repr(store)
     with pytest.raises(StoreError, match="was closed"):
         store[0]
 
 
-@pytest.mark.parametrize("kind", ["int", "text", None])
-@pytest.mark.parametrize("shard_bytes", [100, 1 << 20])
-def test_zarr_and_tensorstore_read_the_same_arrays(path, kind, shard_bytes):
-    matrix = numbered(21, 5)
+def read_by_others(path):
+    """The matrix as zarr-python, as tensorstore and (sparse) as AnnData and SciPy read it."""
+    group = zarr.open_group(path, mode="r")
+
+    def by_tensorstore(name):
+        spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{path}/{name}/"}}
+        return tensorstore.open(spec).result().read().result()
+
+    if not isinstance(group["matrix"], zarr.Group):
+        return [group["matrix"][:], by_tensorstore("matrix")]
+    import anndata
+
+    parts = ["data", "indices", "indptr"]
+    readers = [lambda part: group["matrix"][part][:], lambda part: by_tensorstore(f"matrix/{part}")]
+    shape = tuple(group["matrix"].attrs["shape"])
+    sparse = [scipy.sparse.csr_array(tuple(map(read, parts)), shape=shape) for read in readers]
+    sparse.append(anndata.io.read_elem(group["matrix"]))
+    assert all(matrix.has_canonical_format for matrix in sparse)
+    return [matrix.toarray() for matrix in sparse]
+
+
+@every_layout
+@pytest.mark.parametrize("dtype", ["float32", "uint8", "int64"])
+@pytest.mark.parametrize(("kind", "shard_bytes"), [("int", 100), ("text", 1 << 20), (None, 100)])
+def test_zarr_tensorstore_and_anndata_read_the_same_arrays(path, layout, dtype, kind, shard_bytes):
+    matrix = numbered(21, 5, dtype)
+    matrix[[3, 4, 20]] = 0
     keys = {"int": np.arange(21) * 3, "text": [f"ü{i}" for i in range(21)], None: None}[kind]
-    store = FeatureStore.write(path, matrix, keys=keys, shard_bytes=shard_bytes)
-    store.append(matrix[:3] + 5000, keys={"int": [-1, -2, -3], "text": ["x", "y", "z"], None: None}[kind])
-    everything = np.concatenate([matrix, matrix[:3] + 5000])
+    store = FeatureStore.write(path, matrix, keys=keys, dtype=dtype, layout=layout, shard_bytes=shard_bytes)
+    store.append(matrix[:3] + 1, keys={"int": [-1, -2, -3], "text": ["x", "y", "z"], None: None}[kind])
+    everything = np.concatenate([matrix, matrix[:3] + 1])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         group = zarr.open_group(path, mode="r")
         names = set(group.array_keys())
-        assert np.array_equal(group["matrix"][:], everything)
         assert group["row_check"].shape == (24,)
-    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{path}/matrix/"}}
-    assert np.array_equal(tensorstore.open(spec).result().read().result(), everything)
+        for found in read_by_others(path):
+            assert np.array_equal(found, everything)
+            assert found.dtype == dtype
+    assert names >= ({"row_check"} if layout == "csr" else {"matrix", "row_check"})
     if kind == "int":
-        assert names == {"matrix", "row_check", "keys"}
         assert group["keys"][:].tolist() == [*(i * 3 for i in range(21)), -1, -2, -3]
     if kind == "text":
         offsets, data = group["key_offsets"][:], group["key_bytes"][:].tobytes()
@@ -211,15 +245,18 @@ def test_zarr_and_tensorstore_read_the_same_arrays(path, kind, shard_bytes):
 
 def test_a_tail_shard_uses_no_disk_for_rows_that_are_not_there(path):
     num_columns = 1 << 16  # 256 KiB a row
-    FeatureStore.write(path, np.ones((17, num_columns), np.float32), shard_bytes=16 << 18)
+    FeatureStore.write(path, np.ones((17, num_columns), np.float32), layout="raw", shard_bytes=16 << 18)
     tail = path / "matrix" / "c.1.0"
     assert tail.stat().st_size == 16 << 18
     assert tail.stat().st_blocks * 512 <= 2 << 18
 
 
-def test_many_threads_gather_at_once(path):
+@every_layout
+def test_many_threads_gather_at_once(path, layout):
     matrix = numbered(500, 33)
-    store = FeatureStore.write(path, matrix, keys=[f"k{i}" for i in range(500)], shard_bytes=10_000)
+    matrix[::3] = 0
+    keys = [f"k{i}" for i in range(500)]
+    store = FeatureStore.write(path, matrix, keys=keys, layout=layout, shard_bytes=10_000)
     wrong = []
 
     def work(seed):
@@ -240,12 +277,12 @@ def test_many_threads_gather_at_once(path):
     assert not wrong
 
 
-def test_hundreds_of_shards_need_no_descriptor_each(path):
+@every_layout
+def test_hundreds_of_shards_need_no_descriptor_each(path, layout):
     import resource
 
-    store = FeatureStore.write(path, numbered(400, 2), shard_bytes=8)
-    assert store._commit.num_shards == 400
-    store.close()
+    FeatureStore.write(path, numbered(400, 2), layout=layout, shard_bytes=8).close()
+    assert len(list((path / "matrix").rglob("c.*"))) >= 400
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     open_now = len(list(Path("/proc/self/fd").iterdir()))
     resource.setrlimit(resource.RLIMIT_NOFILE, (open_now + 20, hard))

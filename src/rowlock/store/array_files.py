@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from rowlock.errors import StoreFormatError
-from rowlock.store.format import ROOT, array_metadata
+from rowlock.store.format import AUTO, ROOT, array_metadata
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,8 @@ def require_nodes(path: Path, commit: Commit, matrix: Nodes) -> None:
     """Check that the Zarr metadata of every array is there and agrees with the commit.
 
     A writer that was killed may have left longer arrays than were committed, which is why only shapes that
-    are too short are refused, and chunk shapes are not compared: the commit decides.
+    are too short are refused, and chunk shapes are not compared: the commit decides. The metadata of a matrix
+    without rows may be of any layout, if the writer was killed that had chosen one.
 
     Parameters
     ----------
@@ -32,7 +33,7 @@ def require_nodes(path: Path, commit: Commit, matrix: Nodes) -> None:
     matrix : dict
         What the layout's metadata must be.
     """
-    expected = matrix | {
+    expected = ({} if commit.layout == AUTO else matrix) | {
         name: array_metadata(shape, chunks, dtype) for name, (shape, chunks, dtype) in commit.arrays.items()
     }
     for run in commit.key_index:

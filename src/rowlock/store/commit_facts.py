@@ -64,10 +64,25 @@ class CommitFacts(ABC):
 
     @property
     def layout(self) -> str:
-        """How the rows lie on disk."""
+        """How the rows lie on disk: ``"raw"``, ``"csr"``, ``"packed"``; ``"auto"`` as long as there are no rows."""
         return self._commit.layout
+
+    @property
+    def layout_reason(self) -> str:
+        """Why that layout was chosen; empty where the writer named it."""
+        return self._commit.layout_reason
 
     @property
     def fingerprint(self) -> str:
         """``uuid:rows:digest`` of the checks of all rows, hence of their bytes and keys; see `extends`."""
         return f"{self._commit.uuid}:{self._commit.num_rows}:{self._commit.rows_digest}"
+
+    @property
+    def _description(self) -> str:
+        commit = self._commit
+        keys = f"{commit.key_kind} keys {commit.key_name or ''}".rstrip() if commit.key_kind else "no keys"
+        layout = f"{commit.layout} ({commit.layout_reason})" if commit.layout_reason else commit.layout
+        return (
+            f"{commit.num_rows:,} rows x {commit.num_columns:,} columns, {commit.dtype}, {keys},"
+            f" {commit.num_rows * commit.row_bytes:,} bytes, {layout}"
+        )

@@ -9,9 +9,10 @@ import numpy as np
 
 from rowlock.errors import ConfigError, RepeatedKeysError
 from rowlock.keys import Keys
+from rowlock.store.blosc import MOST_ROW_BYTES
 from rowlock.store.cast import storable_dtype
 from rowlock.store.files import sync_folder, write_bytes, write_json
-from rowlock.store.format import AUTO, LAYOUTS, ROOT, Commit, array_metadata, chunk_name, group_metadata
+from rowlock.store.format import LAYOUTS, ROOT, Commit, array_metadata, chunk_name, group_metadata
 from rowlock.store.layouts import layout_of
 from rowlock.store.row_check import ROW_HASH
 
@@ -46,9 +47,9 @@ def first_commit(
         raise ConfigError("column names are text")
     if shard_bytes < 1:
         raise ConfigError(f"shard_bytes={shard_bytes} is no size")
-    return Commit(
+    commit = Commit(
         uuid=uuid.uuid4(),
-        layout="raw" if layout == AUTO else layout,
+        layout=layout,
         dtype=storable_dtype(dtype).name,
         num_columns=int(num_columns),
         shard_bytes=int(shard_bytes),
@@ -57,6 +58,9 @@ def first_commit(
         key_name=key_name,
         columns=columns,
     )
+    if layout == "packed" and commit.row_bytes > MOST_ROW_BYTES:
+        raise ConfigError(f"rows of {commit.row_bytes:,} bytes cannot be packed (most: {MOST_ROW_BYTES:,})")
+    return commit
 
 
 def unique_keys(values: Any, num_rows: int | None) -> Keys | None:

@@ -90,7 +90,9 @@ class FeatureStore(CommitFacts):
         dtype : dtype or None
             What is stored; None keeps the input's. Values may be rounded to it (float64 to float32), but never
             overflow, wrap or lose a fraction.
-        layout : ``"auto"`` or ``"raw"``
+        layout : ``"auto"``, ``"csr"``, ``"packed"`` or ``"raw"``
+            How rows lie on disk: what is not zero, compressed one by one, or as they are. ``"auto"`` looks at
+            the first ten thousand rows or so; `layout_reason` says what it saw.
         overwrite : bool
             Replace a store that is at `path`, once the new one is complete.
         progress : True, callable or None
@@ -206,12 +208,7 @@ class FeatureStore(CommitFacts):
     def __repr__(self) -> str:
         if self._opened is None:
             return f"FeatureStore({str(self._path)!r}, closed)"
-        commit = self._commit
-        keys = f"{commit.key_kind} keys {commit.key_name or ''}".rstrip() if commit.key_kind else "no keys"
-        return (
-            f"FeatureStore({str(self._path)!r}: {commit.num_rows:,} rows x {commit.num_columns:,} columns,"
-            f" {commit.dtype}, {keys}, {commit.layout}, {commit.num_rows * commit.row_bytes:,} bytes)"
-        )
+        return f"FeatureStore({str(self._path)!r}: {self._description})"
 
     def __getitem__(self, selection: Any) -> AnyArray:
         """Return rows by number: an int (shape (num_columns,)), a slice, a list, an array or a mask."""

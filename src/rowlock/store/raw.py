@@ -93,9 +93,18 @@ class RawWriter:
             items_per_shard=commit.rows_per_shard,
             most_items=max(1, commit.shard_bytes // commit.row_bytes),
         )
-        self.append = self._rows.append
-        self.sync = self._rows.sync
-        self.close = self._rows.close
+
+    def append(self, block: AnyArray) -> bool:
+        """Add rows; return whether a shard was filled."""
+        return self._rows.append(block)
+
+    def sync(self) -> None:
+        """Make all rows durable under their final names."""
+        self._rows.sync()
+
+    def close(self) -> None:
+        """Drop what was not synced."""
+        self._rows.close()
 
     def facts(self) -> dict[str, Any]:
         """Return the length of a chunk."""

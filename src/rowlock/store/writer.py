@@ -14,7 +14,7 @@ from rowlock.store.cast import cast_block
 from rowlock.store.files import PARTIAL, sync_folder, write_json, writing
 from rowlock.store.format import ROOT, array_metadata, group_metadata, read_commit
 from rowlock.store.index_writer import IndexWriter
-from rowlock.store.layouts import layout_of
+from rowlock.store.layouts import layout_of, matrix_writer
 from rowlock.store.lock import WriterLock
 from rowlock.store.row_files import RowFiles
 
@@ -172,7 +172,7 @@ class StoreWriter:
             stale.unlink()
         self._files = RowFiles(self._path, self._commit)
         self._index = IndexWriter(self._path, self._commit, self._files.stored_keys)
-        self._matrix = layout_of(self._commit.layout).open_writer(self._path, self._commit)
+        self._matrix = matrix_writer(self._path, self._commit)
 
     def _cast(self, block: AnyArray) -> AnyArray:
         commit = self._commit
