@@ -42,6 +42,9 @@ def require_whole(path, num_acknowledged):
         assert store.keys.values().tolist() == keys_of(0, store.num_rows)
         assert store.find(store.keys).tolist() == list(range(store.num_rows))
         assert store.verify() == []
+        if store.num_rows:
+            assert store.statistics.num_rows == store.num_rows
+            assert store.statistics.max.tolist() == rows_of(0, store.num_rows).max(axis=0).tolist()
         return store.num_rows
 
 

@@ -37,6 +37,7 @@ def read_all(path, kind):
     store = FeatureStore.open(path)
     keys = keys_of(kind)
     told = [store[:].tobytes(), store.shape, store.dtype, store.key_kind, store.key_name, store.columns]
+    told += [getattr(store.statistics, name).tolist() for name in ("mean", "std", "min", "max", "share_of_zeros")]
     if kind:
         query = Keys.of(keys, "q")
         told += [store.keys.values().tolist(), store.find(query).tolist(), store.by_key(keys).tobytes()]

@@ -8,13 +8,14 @@ from rowlock.errors import RowlockError
 from rowlock.inputs import Column, Columns, Features, Images, Input, Labels, Reader
 from rowlock.loader import Loader
 from rowlock.plan import Plan
-from rowlock.store import FeatureStore
+from rowlock.store import ColumnStatistics, FeatureStore
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Batch",
     "Column",
+    "ColumnStatistics",
     "Columns",
     "Dataset",
     "Engine",

@@ -22,9 +22,10 @@ from rowlock.store.lock import LOCK, WriterLock
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["built_beside", "store_path"]
+__all__ = ["BUILDING", "built_beside", "store_path"]
 
-_MARK = "rowlock-building"
+BUILDING = "rowlock-building"
+"""In the name of a folder beside the store that it will be."""
 _GRACE_SECONDS = 60.0
 
 
@@ -47,7 +48,7 @@ def built_beside(path: Path, *, overwrite: bool) -> Iterator[tuple[Path, WriterL
     with writing(f"beside {path}", 0):
         path.parent.mkdir(parents=True, exist_ok=True)
     old = _lock_old(path, overwrite=overwrite)
-    beside = path.with_name(f".{path.name}.{_MARK}-{uuid.uuid4().hex[:12]}")
+    beside = path.with_name(f".{path.name}.{BUILDING}-{uuid.uuid4().hex[:12]}")
     lock: WriterLock | None = None
     try:
         _remove_stale(path)
@@ -119,7 +120,7 @@ def _renameat2() -> Any:
 
 def _remove_stale(path: Path) -> None:
     """Remove builds of `path` whose writer is gone: nobody holds their lock."""
-    for folder in path.parent.glob(f".{glob.escape(path.name)}.{_MARK}-*"):
+    for folder in path.parent.glob(f".{glob.escape(path.name)}.{BUILDING}-*"):
         with contextlib.suppress(StoreLockedError, OSError):
             if not (folder / LOCK).exists() and time.time() - folder.stat().st_mtime < _GRACE_SECONDS:
                 continue  # it is being made at this moment

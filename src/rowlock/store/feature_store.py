@@ -12,6 +12,7 @@ from rowlock.store.blocks import Source
 from rowlock.store.building import built_beside, store_path
 from rowlock.store.commit_facts import CommitFacts
 from rowlock.store.creation import SHARD_BYTES, first_commit, start_store, unique_keys
+from rowlock.store.mending import Mending
 from rowlock.store.opening import open_store
 from rowlock.store.progress import reporting
 from rowlock.store.selection import require_out, rows_of
@@ -35,7 +36,7 @@ __all__ = ["FeatureStore"]
 _TOLD_ROWS = 4096  # rows that the disk is told about, before they are read
 
 
-class FeatureStore(CommitFacts):
+class FeatureStore(CommitFacts, Mending):
     """A matrix on disk with a key for every row, in the commit that it had when it was opened.
 
     Made by `FeatureStore.open`, `FeatureStore.write` or `FeatureStore.create`. Every row that is read is

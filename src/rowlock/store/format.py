@@ -9,7 +9,8 @@
     ├── keys/                  (N,) int64, or:
     ├── key_bytes/             (total,) uint8, UTF-8 of all keys
     ├── key_offsets/           (N + 1,) int64
-    └── key_index/<run>/       (2, n) uint64: hashes of keys, ascending, and their rows; immutable
+    ├── key_index/<run>/       (2, n) uint64: hashes of keys, ascending, and their rows; immutable
+    └── statistics/columns/    (2, 7, F) float64: facts about the columns; see `rowlock.store.statistics_file`
 
 Arrays with one entry a row are one chunk each, extended behind the committed length; see ``docs/adr/0003``.
 """
@@ -51,6 +52,7 @@ DTYPES = frozenset({
 })  # fmt: skip
 _MAX_COUNT = 1 << 62
 _RUN_NAME = re.compile(r"run-[0-9]+")  # it becomes a path
+_FILE_NAME = re.compile(r"[a-z_]+/c(\.[0-9]+)+")  # it becomes a path, too
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,12 @@ class Commit:
     rows_digest, keys_digest : str
         Sums over all rows of ``mix64(x + mix64(row))`` in hexadecimal, x being the row_check and the key's
         hash: they can be continued without reading what is there already, and computed for any first rows.
+    statistics : str or None
+        Digest of the statistics of this very commit; None: they are not known.
+    replaced : tuple of str
+        Files, such as ``"matrix/c.3.0"``, that this very commit wrote anew; see `rowlock.store.replaced_files`.
+    num_replaces : int
+        Commits so far that changed rows of earlier commits.
     """
 
     uuid: UUID
@@ -113,6 +121,9 @@ class Commit:
     rows_digest: str = "0" * 16
     keys_digest: str = "0" * 16
     key_index: tuple[Run, ...] = field(default=())
+    statistics: str | None = None
+    replaced: tuple[str, ...] = ()
+    num_replaces: int = 0
 
     @cached_property
     def row_bytes(self) -> int:
@@ -145,7 +156,7 @@ class Commit:
 
     def next(self, **changes: Any) -> Commit:
         """Return the commit that follows this one."""
-        return replace(self, number=self.number + 1, **changes)
+        return replace(self, number=self.number + 1, **{"statistics": None, "replaced": ()} | changes)
 
 
 def chunk_name(*position: int) -> str:
@@ -229,12 +240,22 @@ def _commit_of(content: dict[str, Any]) -> Commit:
     runs = tuple(Run(**run) for run in content.pop("key_index"))
     columns = content.pop("columns")
     columns = None if columns is None else tuple(map(str, columns))
-    return Commit(**content | {"uuid": UUID(content["uuid"]), "key_index": runs, "columns": columns})
+    replaced = tuple(map(str, content.pop("replaced", ())))
+    return Commit(
+        **content | {"uuid": UUID(content["uuid"]), "key_index": runs, "columns": columns, "replaced": replaced}
+    )
 
 
 def _checked(commit: Commit, path: Path) -> Commit:
     """Refuse sizes that do not fit together, before anything is allocated from them."""
-    numbers = (commit.number, commit.num_rows, commit.key_bytes, commit.num_cells, commit.tail_bytes)
+    numbers = (
+        commit.number,
+        commit.num_rows,
+        commit.key_bytes,
+        commit.num_cells,
+        commit.tail_bytes,
+        commit.num_replaces,
+    )
     sizes = (commit.num_columns, commit.rows_per_shard, commit.cells_per_shard, commit.shard_bytes)
     faults = {
         "layout": commit.layout not in LAYOUTS or (commit.layout == AUTO and commit.num_rows > 0),
@@ -248,6 +269,8 @@ def _checked(commit: Commit, path: Path) -> Commit:
         "column names": commit.columns is not None and len(commit.columns) != commit.num_columns,
         "key bytes": commit.key_bytes > 0 and commit.key_kind != "text",
         "names of runs": not all(_RUN_NAME.fullmatch(run.name) for run in commit.key_index),
+        "names of files": not all(_FILE_NAME.fullmatch(name) for name in commit.replaced),
+        "statistics": not isinstance(commit.statistics, str | None),
         "key index": sum(run.num_keys for run in commit.key_index) != commit.num_rows * bool(commit.key_kind),
     }
     wrong = [name for name, fault in faults.items() if fault]

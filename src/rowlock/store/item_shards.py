@@ -28,6 +28,8 @@ class ItemShards:
     path_of : callable
         Returns the path of a shard by its number.
     item_bytes, num_items, items_per_shard : int
+    map_shard : callable or None
+        Maps the first bytes of a shard, given its number and how many; by default of the file at its path.
 
     Attributes
     ----------
@@ -38,9 +40,17 @@ class ItemShards:
         tells others that all are.
     """
 
-    def __init__(self, path_of: Callable[[int], Path], item_bytes: int, num_items: int, items_per_shard: int) -> None:
+    def __init__(
+        self,
+        path_of: Callable[[int], Path],
+        item_bytes: int,
+        num_items: int,
+        items_per_shard: int,
+        map_shard: Callable[[int, int], AnyArray] | None = None,
+    ) -> None:
+        map_one = map_shard or (lambda shard, num_bytes: map_file(path_of(shard), num_bytes, random=True))
         counts = [min(items_per_shard, num_items - start) for start in range(0, num_items, items_per_shard)]
-        self._maps = [map_file(path_of(shard), count * item_bytes, random=True) for shard, count in enumerate(counts)]
+        self._maps = [map_one(shard, count * item_bytes) for shard, count in enumerate(counts)]
         self.bases: UInt64Array = np.array([shard.ctypes.data for shard in self._maps], np.uint64)
         self.residency_is_told = bool(self._maps) and os.access(path_of(0), os.W_OK)
 

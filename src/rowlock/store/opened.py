@@ -14,8 +14,10 @@ from rowlock.store.committed import map_keys, map_run
 from rowlock.store.format import chunk_name, read_commit
 from rowlock.store.key_index import KeyIndex
 from rowlock.store.layouts import layout_of
-from rowlock.store.mapped import map_file
-from rowlock.store.row_check import RowFactors, RowProof
+from rowlock.store.replaced_files import map_committed
+from rowlock.store.row_check import RowFactors, RowProof, changed_digest
+from rowlock.store.statistics import ColumnTotals
+from rowlock.store.statistics_file import map_statistics, statistics_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from rowlock.arrays import AnyArray, Int64Array, UInt64Array
     from rowlock.keys import Keys
+    from rowlock.store.statistics import ColumnStatistics
 
 __all__ = ["OpenedStore"]
 
@@ -54,11 +57,11 @@ class OpenedStore:
         layout = layout_of(commit.layout)
         require_nodes(path, commit, layout.nodes(commit))
         self._matrix = layout.open_reader(path, commit)
-        self._checks: UInt64Array = map_file(path / "row_check" / chunk_name(0), 8 * commit.num_rows, random=True).view(
-            "<u8"
-        )
+        checks = map_committed(path, commit, f"row_check/{chunk_name(0)}", 8 * commit.num_rows, random=True)
+        self._checks: UInt64Array = checks.view("<u8")
         self._keys = map_keys(path, commit.key_kind, commit.num_rows, commit.key_bytes) if commit.key_kind else None
         self._runs = [map_run(path, run) for run in commit.key_index]
+        self._totals = map_statistics(path, commit)
         if self._keys is not None and len(self._keys) != commit.num_rows:
             raise StoreFormatError(f"{path} has {len(self._keys):,} keys for {commit.num_rows:,} rows")
         numbers = None if self._keys is None else self._keys.numbers
@@ -82,6 +85,24 @@ class OpenedStore:
                 " from a copy."
             )
         return self._keys
+
+    @cached_property
+    def statistics(self) -> ColumnStatistics | None:
+        """See `FeatureStore.statistics`."""
+        if self._totals is None:
+            return None
+        if not self.statistics_are_intact:
+            raise StoreCorruptError(
+                f"the statistics of {self.path} are damaged. Its rows are not affected;"
+                " `store.update_statistics()` makes the statistics anew."
+            )
+        commit = self.commit
+        return ColumnTotals(commit.num_columns, self._totals, commit.num_rows).statistics(commit.columns)
+
+    @cached_property
+    def statistics_are_intact(self) -> bool:
+        """Whether the statistics are those that were committed, or there are none."""
+        return self._totals is None or statistics_digest(self._totals) == self.commit.statistics
 
     def gather(
         self,
@@ -119,26 +140,53 @@ class OpenedStore:
 
         return f"{int(digest_words(self._checks[:num_rows], np.uint64(0))):016x}"
 
+    def rows_digest_with(self, rows: Int64Array, checks: UInt64Array) -> str:
+        """Return the digest of all checks if those of `rows`, each named once, were `checks`."""
+        return changed_digest(self.rows_digest(self.commit.num_rows), rows, self.checks(rows), checks)
+
+    def checks(self, rows: Int64Array) -> UInt64Array:
+        """Return the stored checks of rows."""
+        found: UInt64Array = self._checks[rows]
+        return found
+
     def verify(self, progress: Callable[[int, int], None]) -> list[tuple[int, int, str]]:
         """See `FeatureStore.verify`."""
-        bad: list[int] = []
+        return self.described(self.damaged_rows(progress))
+
+    def damaged_rows(self, progress: Callable[[int, int], None]) -> Int64Array:
+        """Read all rows and return those that do not have their check, ascending."""
+        bad = [_NO_NUMBERS]
         commit = self.commit
         piece = min(_VERIFY_ROWS, max(1, (8 << 20) // commit.row_bytes))
         out = np.empty((piece, commit.num_columns), commit.row_dtype)
         for start in range(0, commit.num_rows, piece):
             rows = np.arange(start, min(start + piece, commit.num_rows), dtype=np.int64)
             self.will_need(rows)
-            bad += self._wrong_rows(rows, out[: len(rows)]).tolist()
+            bad.append(self._wrong_rows(rows, out[: len(rows)]))
             progress(int(rows[-1]) + 1, commit.num_rows)
+        return np.concatenate(bad)
+
+    def still_damaged(self, rows: Int64Array) -> Int64Array:
+        """Read `rows` again, and return those that do not have their check."""
+        piece = max(1, _PIECE_BYTES // self.commit.row_bytes)
+        out = np.empty((piece, self.commit.num_columns), self.commit.row_dtype)
+        parts = [rows[start : start + piece] for start in range(0, len(rows), piece)]
+        return np.concatenate([_NO_NUMBERS, *(self._wrong_rows(part, out[: len(part)]) for part in parts)])
+
+    def described(self, damaged: Int64Array) -> list[tuple[int, int, str]]:
+        """Return damaged rows as ranges, and what else is damaged, with the reasons."""
+        commit = self.commit
         found = [
             (first, stop, f"the bytes, the check or the key of the row ({self._matrix.place_of(first)})")
-            for first, stop in _ranges(bad)
+            for first, stop in _ranges(damaged)
         ]
         found += self._matrix.faults()
         if self.rows_digest(commit.num_rows) != commit.rows_digest:
             found.append((0, commit.num_rows, "the checks together are not those that were committed"))
         if self._keys is not None and self._digest_of_keys() != commit.keys_digest:
             found.append((0, commit.num_rows, "the keys together are not those that were committed"))
+        if not self.statistics_are_intact:
+            found.append((0, commit.num_rows, "the statistics (the rows are not affected)"))
         return found + [
             (0, commit.num_rows, f"the key index ({run.name})")
             for run in self._runs
@@ -221,10 +269,9 @@ def _place(exact: AnyArray, out: AnyArray, columns: Int64Array | None) -> None:
         np.copyto(out, np.take(exact, columns, axis=1), casting="same_kind")
 
 
-def _ranges(rows: list[int]) -> list[tuple[int, int]]:
+def _ranges(rows: Int64Array) -> list[tuple[int, int]]:
     """Return ascending rows as half-open ranges."""
-    if not rows:
+    if not len(rows):
         return []
-    values = np.array(rows)
-    edges = np.flatnonzero(np.diff(values) != 1) + 1
-    return [(int(part[0]), int(part[-1]) + 1) for part in np.split(values, edges)]
+    edges = np.flatnonzero(np.diff(rows) != 1) + 1
+    return [(int(part[0]), int(part[-1]) + 1) for part in np.split(rows, edges)]

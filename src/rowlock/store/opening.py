@@ -39,7 +39,11 @@ def _try_to_open(path: Path) -> OpenedStore | None:
         if read_commit(path) == before:
             raise StoreFormatError(f"{path} is not complete: {error}. Restore the file from a copy.") from error
         return None
-    return opened if read_commit(path).uuid == opened.commit.uuid else None
+    after, commit = read_commit(path), opened.commit
+    if (after.uuid, after.num_replaces) != (commit.uuid, commit.num_replaces):
+        return None
+    # Two commits later the place of these statistics is taken.
+    return opened if after.number == commit.number or opened.statistics_are_intact else None
 
 
 def _not_found(path: Path) -> StoreNotFoundError | StoreFormatError:

@@ -12,6 +12,7 @@ import numpy as np
 from rowlock.store.advice import advise
 from rowlock.store.format import array_metadata, chunk_name
 from rowlock.store.item_shards import ItemShards, ItemWriter
+from rowlock.store.replaced_files import map_committed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +43,11 @@ class RawReader:
         self._path = path
         self._rows_per_shard, self._row_bytes = commit.rows_per_shard, commit.row_bytes
         self._shards = ItemShards(
-            lambda shard: _shard_path(path, shard), commit.row_bytes, commit.num_rows, commit.rows_per_shard
+            lambda shard: _shard_path(path, shard),
+            commit.row_bytes,
+            commit.num_rows,
+            commit.rows_per_shard,
+            lambda shard, n: map_committed(path, commit, f"matrix/{chunk_name(shard, 0)}", n, random=True),
         )
 
     def gather(

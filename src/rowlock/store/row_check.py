@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from rowlock.arrays import AnyArray, Int64Array, UInt64Array
 
-__all__ = ["ROW_HASH", "RowFactors", "RowProof"]
+__all__ = ["ROW_HASH", "RowFactors", "RowProof", "changed_digest"]
 
 ROW_HASH = "multilinear32-1"
 """Name of the algorithm as it is written into a store; it never changes under this name."""
@@ -72,6 +72,13 @@ class RowProof:
     factors: RowFactors
     checks: UInt64Array
     numbers: Int64Array
+
+
+def changed_digest(digest: str, rows: Int64Array, before: UInt64Array, after: UInt64Array) -> str:
+    """Return the digest of all checks (`digest_words`) after those of `rows`, each named once, have changed."""
+    places = _mix64(rows.astype(np.uint64))
+    added, taken = (int(_mix64(checks + places).sum(dtype=np.uint64)) for checks in (after, before))
+    return f"{(int(digest, 16) + added - taken) % _WORD:016x}"
 
 
 def _mix64(words: UInt64Array) -> UInt64Array:

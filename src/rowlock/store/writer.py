@@ -16,7 +16,9 @@ from rowlock.store.format import ROOT, array_metadata, group_metadata, read_comm
 from rowlock.store.index_writer import IndexWriter
 from rowlock.store.layouts import layout_of, matrix_writer
 from rowlock.store.lock import WriterLock
+from rowlock.store.replaced_files import settle
 from rowlock.store.row_files import RowFiles
+from rowlock.store.statistics_file import StatisticsWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -148,6 +150,7 @@ class StoreWriter:
         if self._matrix is not None:
             self._matrix.close()
             self._matrix = None
+            self._statistics.report()
         if self._files is not None:
             self._files.close()
             self._files = None
@@ -170,8 +173,10 @@ class StoreWriter:
         """Remove what a killed writer left, and open what will grow."""
         for stale in list(self._path.rglob(f".*{PARTIAL}")):
             stale.unlink()
+        settle(self._path, self._commit)
         self._files = RowFiles(self._path, self._commit)
         self._index = IndexWriter(self._path, self._commit, self._files.stored_keys)
+        self._statistics = StatisticsWriter(self._path, self._commit)
         self._matrix = matrix_writer(self._path, self._commit)
 
     def _cast(self, block: AnyArray) -> AnyArray:
@@ -189,6 +194,7 @@ class StoreWriter:
             if keys is not None:
                 self._index.add(hashes, self._num_rows)
             filled = matrix.append(block)
+            self._statistics.add(block)
             self._num_rows += len(block)
         if filled:
             self.commit()
@@ -244,7 +250,8 @@ class StoreWriter:
         matrix.sync()
         files.sync()
         runs = self._index.write(before.number + 1)
-        after = before.next(num_rows=self._num_rows, key_index=runs, **matrix.facts(), **files.facts())
+        facts = {**matrix.facts(), **files.facts(), "statistics": self._statistics.write(before.number + 1)}
+        after = before.next(num_rows=self._num_rows, key_index=runs, **facts)
         nodes = layout_of(after.layout).nodes(after)
         nodes |= {name: array_metadata(shape, chunks, dtype) for name, (shape, chunks, dtype) in after.arrays.items()}
         for name, metadata in nodes.items():
@@ -254,6 +261,7 @@ class StoreWriter:
         sync_folder(path)
         self._commit = after
         self._index.accept(runs)
+        self._statistics.accept(after.number)
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:

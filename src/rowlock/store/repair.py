@@ -1,0 +1,135 @@
+"""Damaged rows are written again from a source that is proved to hold what was there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rowlock.errors import ConfigError, StoreCorruptError
+from rowlock.keys import Keys
+from rowlock.store.blocks import Source
+from rowlock.store.cast import cast_block
+from rowlock.store.raw_places import places_of_checks, places_of_rows
+from rowlock.store.replace import checks_of, locked
+from rowlock.store.replaced_files import write_changes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from rowlock.arrays import AnyArray, Int64Array, UInt64Array
+    from rowlock.store.blocks import Matrix
+    from rowlock.store.format import Commit
+    from rowlock.store.opened import OpenedStore
+
+__all__ = ["repair_rows"]
+
+_REFUSED_BYTES = 64 << 20  # of rows that are kept because their checks, and not they, may be damaged
+
+
+@dataclass(eq=False)
+class _Refused:
+    """Rows of the source whose check is not the stored one: other data, or the stored check is damaged."""
+
+    rows: list[Int64Array] = field(default_factory=list)
+    blocks: list[AnyArray] = field(default_factory=list)
+    checks: list[UInt64Array] = field(default_factory=list)
+    num_bytes: int = 0
+
+    def add(self, rows: Int64Array, block: AnyArray, checks: UInt64Array) -> None:
+        self.rows.append(rows)
+        self.blocks.append(block)
+        self.checks.append(checks)
+        self.num_bytes += block.nbytes
+
+
+def repair_rows(path: Path, matrix: Matrix, keys: Any, report: Callable[[int], None]) -> list[tuple[int, int, str]]:
+    """See `FeatureStore.repair`."""
+    with locked(path, "store.repair") as opened:
+        source = Source.of(matrix)
+        if source.num_columns != opened.commit.num_columns:
+            raise ConfigError(
+                f"the source has {source.num_columns} columns, but {path} has {opened.commit.num_columns}"
+            )
+        _require_keys(opened)
+        damaged = opened.damaged_rows(lambda done, _: report(done))
+        if len(damaged):
+            _repair(opened, damaged, source, None if keys is None else Keys.of(keys, "repair"))
+        return opened.described(opened.still_damaged(damaged))
+
+
+def _repair(opened: OpenedStore, damaged: Int64Array, source: Source, keys: Keys | None) -> None:
+    """Write what is proved row by row at once, and try to prove the rest together."""
+    refused = _Refused()
+    for rows, block, hashes in _offered(opened, damaged, source, keys):
+        checks = checks_of(opened.commit, block, hashes)
+        proved = checks == opened.checks(rows)
+        _write_rows(opened, rows[proved], block[proved])
+        if not proved.all():
+            refused.add(rows[~proved], block[~proved], checks[~proved])
+        if refused.num_bytes > _REFUSED_BYTES:
+            break
+    if refused.rows:
+        _repair_checks(opened, refused)
+
+
+def _repair_checks(opened: OpenedStore, refused: _Refused) -> None:
+    """Take the source's rows if all checks together are then those that were committed; else refuse them."""
+    rows, block, checks = (np.concatenate(parts) for parts in (refused.rows, refused.blocks, refused.checks))
+    rows, first = np.unique(rows, return_index=True)
+    if opened.rows_digest_with(rows, checks[first]) != opened.commit.rows_digest:
+        name = "" if opened.keys is None else f" (key {opened.keys.describe(rows[:1])})"
+        raise StoreCorruptError(
+            f"{len(rows):,} damaged rows of {opened.path} cannot be repaired from this source: it has other values"
+            f" than were written, first in row {rows[0]}{name}. These rows were left as they are; damaged rows that"
+            " the source does have were repaired. Give the data that the store was written from; to put other values"
+            " in their place, use store.replace.",
+            rows=rows.tolist(),
+        )
+    _write_rows(opened, rows, block[first])
+    places = places_of_checks(opened.commit, rows)
+    write_changes(opened.path / places.name, places.changes(checks[first][:, None]))
+
+
+def _offered(
+    opened: OpenedStore, damaged: Int64Array, source: Source, keys: Keys | None
+) -> Iterator[tuple[Int64Array, AnyArray, UInt64Array]]:
+    """Yield what the source has for damaged rows: their numbers, the rows as stored, the hashes of their keys."""
+    commit: Commit = opened.commit
+    position = 0
+    for block_keys, block in source.blocks:
+        stop = position + len(block)
+        if keys is not None and stop > len(keys):
+            raise ConfigError(f"there are only {len(keys):,} keys, but more rows")
+        own = block_keys if keys is None else keys.take(slice(position, stop))
+        rows = np.arange(position, stop) if own is None else _find(opened, own)
+        places = np.flatnonzero(np.isin(rows, damaged))
+        if len(places):
+            exact = cast_block(block[places], commit.row_dtype, first_row=position, columns=commit.columns)
+            yield rows[places], exact, _hashes(opened, rows[places])
+        position = stop
+    if keys is not None and position != len(keys):
+        raise ConfigError(f"{len(keys):,} keys for {position:,} rows")
+
+
+def _find(opened: OpenedStore, keys: Keys) -> Int64Array:
+    if opened.index is None:
+        raise ConfigError(f"{opened.path} has no keys: leave keys= out, and give all rows in the store's order")
+    return opened.index.find(keys, "repair")
+
+
+def _hashes(opened: OpenedStore, rows: Int64Array) -> UInt64Array:
+    return (Keys(rows) if opened.keys is None else opened.keys.take(rows)).hash()
+
+
+def _write_rows(opened: OpenedStore, rows: Int64Array, block: AnyArray) -> None:
+    """Write proved rows where they belong. A reader finds them damaged until they are whole, and then right."""
+    for places in places_of_rows(opened.commit, rows):
+        write_changes(opened.path / places.name, places.changes(block))
+
+
+def _require_keys(opened: OpenedStore) -> None:
+    """Refuse a store whose keys are damaged: what a check is bound to is then not known."""
+    _ = opened.keys
