@@ -11,6 +11,7 @@ import numpy as np
 from rowlock.arguments import row_numbers, whole_number
 from rowlock.bad_rows import BadRow, BadRows, OnError, check_policy
 from rowlock.errors import AlignmentError, ConfigError
+from rowlock.fitting import known_statistics, measure, require_fitted, with_statistics
 from rowlock.gathering import Gathering, Slot
 from rowlock.inputs import Input, Labels
 from rowlock.inputs.base import Draw, check_rows
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from rowlock.keys import Keys
     from rowlock.loader import Loader
     from rowlock.orders import Order
+    from rowlock.store import ColumnStatistics
+    from rowlock.store.progress import Progress
 
 __all__ = ["Dataset"]
 
@@ -87,6 +90,7 @@ class Dataset:
         slots = tuple(Slot(role, name, what.open(table, name or role)) for role, name, what in named)
         self._opened = _Opened(table, keys, slots)
         self._rows: Int64Array | None = None
+        self._is_measured = False
         self._labels = {name: what for role, name, what in named if role == "target" and isinstance(what, Labels)}
         for slot, (_, _, what) in zip(slots, named, strict=True):
             what.opened_as(slot.reader)
@@ -198,11 +202,73 @@ class Dataset:
         parts : tuple of Dataset
             Disjoint, and complete together; each in the order of this dataset.
         """
+        if self._is_measured:
+            raise ConfigError(
+                "the statistics of these rows are in use, so no part of them can serve for validation. Split first:"
+                " train, valid = data.split(0.9, 0.1); train, valid = train.fit_statistics(valid)"
+            )
         seed = whole_number("seed", seed)
         strata = None if stratify is None else self._opened.table.codes(stratify, self._all_table_rows)
         groups = None if group is None else self._opened.table.codes(group, self._all_table_rows)
         parts = split_rows(len(self), fractions, seed=seed, strata=strata, groups=groups)
         return tuple(self._of(self._table_rows(rows)) for rows in parts)
+
+    def fit_statistics(self, *others: Dataset, progress: Progress = None) -> tuple[Dataset, ...]:
+        """Measure these rows (those of training), and standardise and fill these and the others by what was found.
+
+        ::
+
+            train, valid, test = data.split(0.8, 0.1, 0.1)
+            train, valid, test = train.fit_statistics(valid, test)
+
+        For inputs with ``rl.Features(..., standardize=True)`` or ``fill_missing="mean"``. Each is read once, in the
+        order in which it is stored, in a bounded amount of memory; every row is checked. The rows of the others are
+        not looked at.
+
+        Parameters
+        ----------
+        *others : Dataset
+            Other parts, or datasets of other frames with the same inputs.
+        progress : True, callable or None
+            True shows a bar; a function gets (rows done, rows in all), input by input.
+
+        Returns
+        -------
+        parts : tuple of Dataset
+            This one and the others, all with the same `statistics`.
+
+        Raises
+        ------
+        ConfigError
+            No input asks for it, or a part has statistics of other rows already.
+        RowError
+            A row cannot be read.
+        """
+        if not all(isinstance(other, Dataset) for other in others):
+            raise ConfigError("fit_statistics takes the other parts: train.fit_statistics(valid, test)")
+        found = measure(self._slots, self._opened.keys, self._all_table_rows, progress)
+        own = self._of(self._rows, with_statistics(self._slots, found), is_measured=True)
+        return own, *(other.with_statistics(found) for other in others)
+
+    def with_statistics(self, statistics: Mapping[str, ColumnStatistics]) -> Dataset:
+        """Return these rows, standardised and filled by the `statistics` of the training, such as saved ones.
+
+        Parameters
+        ----------
+        statistics : dict of str to ColumnStatistics
+            Under the names of the inputs that ask for statistics of training rows.
+
+        Raises
+        ------
+        ConfigError
+            An input asks for some and is not named, has some already, or has other columns.
+        """
+        return self._of(self._rows, with_statistics(self._slots, statistics))
+
+    @property
+    def statistics(self) -> dict[str, ColumnStatistics]:
+        """What inputs are standardised and filled by, under their names; save it with the model."""
+        return known_statistics(self._slots)
 
     def batches(
         self,
@@ -260,6 +326,7 @@ class Dataset:
         """
         from rowlock.loader import Loader  # noqa: PLC0415 - the loader is above the dataset; here it is only convenient
 
+        require_fitted(self._slots)
         rank, world_size = _shard(shard)
         check_policy(on_error, world_size=world_size)
         plan = Plan(
@@ -312,6 +379,7 @@ class Dataset:
     def gathering(self, rows: Int64Array, draw: Draw | None = None, on_error: OnError = "raise") -> Gathering:
         """Return the given rows as a batch in the making."""
         check_rows(rows, len(self))
+        require_fitted(self._slots)
         return Gathering(self._slots, self._opened.keys, rows, self._table_rows(rows), draw, on_error)
 
     def close(self) -> None:
@@ -335,11 +403,14 @@ class Dataset:
     def _table_rows(self, rows: Int64Array) -> Int64Array:
         return rows if self._rows is None else self._rows[rows]
 
-    def _of(self, table_rows: Int64Array) -> Dataset:
+    def _of(
+        self, table_rows: Int64Array | None, slots: tuple[Slot, ...] | None = None, *, is_measured: bool = False
+    ) -> Dataset:
         part = object.__new__(Dataset)
-        part._opened = self._opened
+        part._opened = self._opened if slots is None else self._opened._replace(slots=slots)
         part._labels = self._labels
         part._rows = table_rows
+        part._is_measured = self._is_measured or is_measured
         return part
 
     def _leave_out_missing(self) -> None:

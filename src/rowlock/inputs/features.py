@@ -21,7 +21,10 @@ from rowlock.errors import (
     StoreCorruptError,
 )
 from rowlock.inputs.base import Draw, Input, Reader, check_rows
-from rowlock.inputs.matrices import Matrix, open_matrix
+from rowlock.inputs.matrices import Matrix, StoredMatrix, open_matrix
+from rowlock.inputs.scaled import ScaledReader, measure_rows
+from rowlock.inputs.scaling import ScalingWish
+from rowlock.store import ColumnStatistics
 from rowlock.table import nearest
 
 if TYPE_CHECKING:
@@ -57,6 +60,14 @@ class Features(Input):
         What the batches hold, a floating-point or integer type.
     missing : {"raise", "drop"}, optional
         What becomes of table rows whose key the store does not have; by default what the dataset says.
+    standardize : bool, "store" or ColumnStatistics
+        Deliver ``(value - mean) / std`` for each column; a column of one value gives 0. True: mean and deviation are
+        those of the training rows, which `Dataset.fit_statistics` measures. ``"store"``: those of all rows of the
+        source, validation rows included; from an array they take one reading of it whenever a dataset is made.
+        A `ColumnStatistics`: these, such as the ones that were saved after training.
+    fill_missing : float, one float a column, "mean" or None
+        What replaces NaN, before standardising; ``"mean"`` of the rows that `standardize` says, else of the training
+        rows. None: NaN stays.
 
     Notes
     -----
@@ -80,6 +91,8 @@ class Features(Input):
         shape: tuple[int, ...] | None = None,
         dtype: DTypeLike = "float32",
         missing: str | None = None,
+        standardize: bool | str | ColumnStatistics = False,
+        fill_missing: float | Sequence[float] | str | None = None,
     ) -> None:
         self.source = os.fspath(source) if isinstance(source, os.PathLike) else source
         self.key = key
@@ -91,6 +104,7 @@ class Features(Input):
         if missing not in (None, "raise", "drop"):
             raise ConfigError(f"missing must be 'raise' or 'drop', not {missing!r}")
         self.missing = missing
+        self.scaling = ScalingWish.of(standardize, fill_missing, self.dtype)
 
     def __repr__(self) -> str:
         return f"Features({self.source if isinstance(self.source, str) else type(self.source).__name__!r})"
@@ -108,9 +122,13 @@ class Features(Input):
             raise ConfigError(f"{name!r}: shape={shape} does not hold the {num_columns} columns of {matrix.address}")
         spec = ArraySpec(shape, self.dtype)
         if not matrix.keyed:
-            return FeatureReader(matrix, _by_number(self, matrix, table, name), None, choice, spec)
-        keys = table.keys(_key_column(self, matrix, table, name))
-        return FeatureReader(matrix, _by_key(self, matrix, table, keys, name), keys.hash(), choice, spec)
+            reader = FeatureReader(matrix, _by_number(self, matrix, table, name), None, choice, spec)
+        else:
+            keys = table.keys(_key_column(self, matrix, table, name))
+            reader = FeatureReader(matrix, _by_key(self, matrix, table, keys, name), keys.hash(), choice, spec)
+        if self.scaling is None:
+            return reader
+        return ScaledReader(reader, self.scaling, _statistics(self.scaling, matrix, choice, name), name)
 
 
 class FeatureReader(Reader):
@@ -141,6 +159,11 @@ class FeatureReader(Reader):
         self._key_hashes = key_hashes
         self._columns = columns
         self.spec = spec
+        self.source_dtype = matrix.dtype
+        names = matrix.columns and [
+            matrix.columns[i] for i in (range(matrix.num_columns) if columns is None else columns)
+        ]
+        self.column_names = None if names is None else tuple(names)
         missing = np.flatnonzero(places < 0)
         self.missing_rows = missing if len(missing) else None
 
@@ -158,6 +181,10 @@ class FeatureReader(Reader):
             damaged = np.isin(places, error.rows)
             damaged_row = int(rows[damaged][0]) if damaged.any() else None
             raise RowError(str(error), row=damaged_row, path=self._matrix.address) from error
+
+    def in_stored_order(self, rows: Int64Array) -> Int64Array:
+        """Return rows of the table in the order in which the matrix has them."""
+        return rows[np.argsort(self._places[rows], kind="stable")]
 
     @property
     def fingerprint(self) -> str:
@@ -210,6 +237,29 @@ def _columns(wanted: list[str | int] | None, matrix: Any, name: str) -> Int64Arr
     if not places:
         raise ConfigError(f"{name!r}: columns= names no column")
     return np.array(places, np.int64)
+
+
+def _statistics(wish: ScalingWish, matrix: Matrix, choice: Int64Array | None, name: str) -> ColumnStatistics | None:
+    """Return the statistics of the columns that are taken, where they do not wait for training rows."""
+    if not wish.needs_statistics or wish.statistics == "rows":
+        return None
+    if isinstance(wish.statistics, ColumnStatistics):
+        return wish.statistics
+    if not isinstance(matrix, StoredMatrix):
+        totals = measure_rows(
+            lambda rows, out: matrix.gather(rows, out, None, None),
+            np.arange(matrix.num_rows), matrix.num_columns, matrix.dtype,
+        )  # fmt: skip
+        found = totals.statistics()
+    else:
+        stored = matrix.store.statistics
+        if stored is None:
+            raise ConfigError(
+                f"{name!r}: {matrix.address} has no statistics: it is of an earlier version, or rows were replaced."
+                " `store.update_statistics()` reads it once and makes them."
+            )
+        found = stored
+    return found if choice is None else found.take(choice)
 
 
 def _key_column(features: Features, matrix: Any, table: Table, name: str) -> str:

@@ -15,7 +15,7 @@ from rowlock.store.files import write_json
 if TYPE_CHECKING:
     import os
 
-    from rowlock.arrays import AnyArray
+    from rowlock.arrays import AnyArray, Int64Array
 
 __all__ = ["ColumnStatistics", "ColumnTotals"]
 
@@ -67,6 +67,12 @@ class ColumnStatistics:
 
     def __repr__(self) -> str:
         return f"ColumnStatistics({self.num_columns:,} columns over {self.num_rows:,} rows)"
+
+    def take(self, columns: Int64Array) -> ColumnStatistics:
+        """Return the statistics of chosen columns, int64, shape (k,), in that order."""
+        names = None if self.columns is None else tuple(self.columns[column] for column in columns)
+        arrays = {name: _frozen(getattr(self, name)[columns]) for name in _ARRAY_NAMES}
+        return ColumnStatistics(num_rows=self.num_rows, columns=names, **arrays)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a small JSON file, so that another run or a prediction uses the same numbers, exactly."""

@@ -96,7 +96,9 @@ def _add_carefully(rows: AnyArray, first: int, stop: int, column: int, totals: A
             totals[NUM_ZEROS, column] += 1.0 if value == 0.0 else 0.0
     if count > 0:
         mean = total / count
-        _merge(totals, column, before, count, shift + mean, max(squares - total * mean, 0.0), least, most)
+        spread = squares - total * mean
+        spread = max(spread, 0.0) if math.isfinite(spread) else np.inf  # beyond the largest float
+        _merge(totals, column, before, count, shift + mean, spread, least, most)
 
 
 @numba.njit(
