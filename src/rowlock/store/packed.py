@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["PackedReader", "nodes", "open_reader", "open_writer", "start"]
 
 _ENTRY_BYTES = 16
+_MOST_BYTES = 1 << 62
 
 
 def nodes(commit: Commit) -> Nodes:
@@ -106,8 +107,7 @@ class PackedReader:
 
     def place_of(self, row: int) -> str:
         """Return file, byte and length of the chunk of a row."""
-        shard = row // self._rows_per_shard
-        start, stop = (int(offset - self._offsets[shard * self._rows_per_shard]) for offset in self._offsets[row:][:2])
+        shard, start, stop = self._span(row)
         return f"{packed_shard_path(self._path, shard)} at byte {start:,}, {stop - start:,} bytes long by row_offsets"
 
     def faults(self) -> list[Fault]:
@@ -122,10 +122,16 @@ class PackedReader:
     def _rows_of(self, shard: int) -> tuple[int, int]:
         return shard * self._rows_per_shard, min((shard + 1) * self._rows_per_shard, self._num_rows)
 
+    def _span(self, row: int) -> tuple[int, int, int]:
+        """Return the shard of a row, and where its chunk begins and ends there."""
+        shard = row // self._rows_per_shard
+        first, start, stop = (int(self._offsets[i]) for i in (shard * self._rows_per_shard, row, row + 1))
+        return shard, start - first, stop - first
+
     def _chunk_bytes(self, shard: int) -> int:
         first, stop = self._rows_of(shard)
         num_bytes = int(self._offsets[stop]) - int(self._offsets[first])
-        if num_bytes < 0:
+        if not 0 <= num_bytes < _MOST_BYTES:
             raise StoreFormatError(
                 f"{offsets_path(self._path)} is damaged: shard {shard} would have {num_bytes:,} bytes. Restore it from"
                 " a copy, or write the store again."
@@ -175,8 +181,7 @@ class PackedReader:
 
     def _decode(self, row: int, out: AnyArray) -> bool:
         """Write one row, if its chunk begins as every chunk does and can be decoded; else zeros."""
-        shard = row // self._rows_per_shard
-        start, stop = (int(offset - self._offsets[shard * self._rows_per_shard]) for offset in self._offsets[row:][:2])
+        shard, start, stop = self._span(row)
         out[:] = 0
         if not 0 <= start <= stop <= self._sizes[shard] or stop - start < _ENTRY_BYTES:
             return False
