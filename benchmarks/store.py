@@ -3,13 +3,14 @@
 Every figure is a ratio taken within one round, because absolute rates change from minute to minute on a shared
 machine; the table shows the median round and the middle half of all rounds.
 
-    python benchmarks/store.py [--columns 1000] [--megabytes 800] [--rounds 9]
+    python benchmarks/store.py [--columns 1000] [--megabytes 400] [--rounds 9] [--batch 256] [--data dense ...]
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -20,29 +21,71 @@ import numpy as np
 import rowlock.store
 
 ROWS_A_ROUND = 16_384
+LAYOUTS = ("raw", "csr", "packed")
+LEAST_ZEROS = 0.8  # less sparse data is not stored as csr
 
 
-def make(folder, num_rows, num_columns):
-    """Write the same dense rows as a store and as a .npy file."""
+def dense(rng, shape):
+    return rng.standard_normal(shape, np.float32)
+
+
+def rounded(digits):
+    return lambda rng, shape: rng.standard_normal(shape, np.float32).round(digits)
+
+
+def counts(zeros):
+    return lambda rng, shape: rng.integers(1, 20, shape).astype(np.float32) * (rng.random(shape, np.float32) >= zeros)
+
+
+DATA = {
+    "dense": dense,
+    "rounded-3": rounded(3),
+    "rounded-1": rounded(1),
+    "zeros-80": counts(0.80),
+    "zeros-90": counts(0.90),
+    "zeros-95": counts(0.95),
+    "zeros-99": counts(0.99),
+}
+
+
+def make(folder, kind, num_rows, num_columns):
+    """Write the same rows as a .npy file and as a store of each layout; print sizes and what auto chose."""
     rng = np.random.default_rng(0)
     step = max(1, (16 << 20) // (4 * num_columns))
     matrix = np.lib.format.open_memmap(folder / "matrix.npy", "w+", np.float32, (num_rows, num_columns))
     for start in range(0, num_rows, step):
-        matrix[start : start + step] = rng.standard_normal((min(step, num_rows - start), num_columns), np.float32)
+        matrix[start : start + step] = DATA[kind](rng, (min(step, num_rows - start), num_columns))
     matrix.flush()
-    rowlock.store.FeatureStore.write(folder / "matrix.zarr", matrix, keys=np.arange(num_rows) * 7)
+    print(f"\n== {kind}: {num_rows:,} rows of {num_columns:,} float32, {matrix.nbytes / 1e6:,.0f} MB\n")
+    write = rowlock.store.FeatureStore.write
+    chosen = write(folder / "auto.zarr", matrix[: max(1, num_rows // 4)], keys=np.arange(max(1, num_rows // 4)))
+    print(f"auto: {chosen.layout} ({chosen.layout_reason})")
+    shutil.rmtree(folder / "auto.zarr")
+    zeros = 1 - np.count_nonzero(matrix[:1000]) / matrix[:1000].size
+    layouts = [layout for layout in LAYOUTS if layout != "csr" or zeros > LEAST_ZEROS - 0.05]
+    for layout in layouts:
+        start = time.perf_counter()
+        write(folder / f"{layout}.zarr", matrix, keys=np.arange(num_rows) * 7, layout=layout)
+        speed = matrix.nbytes / (time.perf_counter() - start) / 1e6
+        size = sum(file.stat().st_size for file in (folder / f"{layout}.zarr").rglob("c.*"))
+        print(
+            f"{layout:>7}: {size / 1e6:7,.0f} MB, {matrix.nbytes / size:5.2f} times smaller, written {speed:5,.0f} MB/s"
+        )
+    return layouts
 
 
-def ways(folder):
+def ways(folder, layouts):
     """Return the competitors: name -> function of (rows, out)."""
-    store = rowlock.store.FeatureStore.open(folder / "matrix.zarr")
     matrix = np.load(folder / "matrix.npy", mmap_mode="r")
-    opened = store._opened  # noqa: SLF001 - the check cannot be turned off from outside
-    return {
-        "np.take": lambda rows, out: np.take(matrix, rows, axis=0, out=out, mode="clip"),
-        "store": store.gather,
-        "store, no check": lambda rows, out: opened.gather(rows, out, None, None, verify=False),
-    }
+    found = {"np.take": lambda rows, out: np.take(matrix, rows, axis=0, out=out, mode="clip")}
+    for layout in layouts:
+        store = rowlock.store.FeatureStore.open(folder / f"{layout}.zarr")
+        opened = store._opened  # noqa: SLF001 - the check cannot be turned off from outside
+        found[layout] = store.gather
+        found[f"{layout}, no check"] = lambda rows, out, opened=opened: opened.gather(
+            rows, out, None, None, verify=False
+        )
+    return found
 
 
 def seconds(way, batches, num_threads, num_columns):
@@ -66,31 +109,31 @@ def seconds(way, batches, num_threads, num_columns):
         return time.perf_counter() - start
 
 
-def warm(folder, num_rows, num_columns, num_rounds):
+def warm(folder, layouts, num_rows, num_columns, num_rounds, batch_size):
     """Print rates with everything in the page cache."""
-    competitors = ways(folder)
+    competitors = ways(folder, layouts)
     rng = np.random.default_rng(1)
     whole = rng.permutation(num_rows)[: num_rows // 64 * 64].reshape(-1, 64)
     for way in competitors.values():
         seconds(way, whole, 1, num_columns)
-    count = max(1024, ROWS_A_ROUND * 1000 // num_columns // 1024 * 1024)
-    print(f"\nwarm, {num_columns} float32 columns: thousand rows/s, and the ratio to np.take (middle half)\n")
-    print(f"{'B':>5} {'threads':>7}  " + "".join(f"{name:>28}" for name in competitors))
-    for batch_size in (64, 256, 1024):
-        for num_threads in (1, 2):
-            spent = {name: [] for name in competitors}
-            for _ in range(num_rounds):
-                batches = rng.integers(0, num_rows, count).reshape(-1, batch_size)
-                for name, way in competitors.items():
-                    spent[name].append(seconds(way, batches, num_threads, num_columns))
-            print(f"{batch_size:>5} {num_threads:>7}  " + "".join(cells(spent, name, count) for name in competitors))
+    count = max(batch_size, ROWS_A_ROUND * 1000 // num_columns // batch_size * batch_size)
+    spent = {(name, threads): [] for name in competitors for threads in (1, 2)}
+    for _ in range(num_rounds):
+        batches = rng.integers(0, num_rows, count).reshape(-1, batch_size)
+        for (name, threads), times in spent.items():
+            times.append(seconds(competitors[name], batches, threads, num_columns))
+    print(f"\nwarm, B={batch_size}: thousand rows/s, the ratio to np.take (middle half), and what two threads gain\n")
+    for name in competitors:
+        one, two = ({way: spent[way, threads] for way in competitors} for threads in (1, 2))
+        gain = np.median(np.array(spent[name, 1]) / np.array(spent[name, 2]))
+        print(f"{name:>18} {cells(one, name, count)}   two threads {cells(two, name, count)}, {gain:.2f}x one")
 
 
 def cells(spent, name, count):
     ratios = np.array(spent["np.take"]) / np.array(spent[name])
     low, middle, high = np.percentile(ratios, [25, 50, 75])
     rate = count / np.median(spent[name]) / 1000
-    return f"{rate:>10,.0f} {middle:.2f} ({low:.2f}-{high:.2f})".rjust(28)
+    return f"{rate:>8,.0f} {middle:.2f} ({low:.2f}-{high:.2f})".rjust(26)
 
 
 def forget(folder):
@@ -102,43 +145,49 @@ def forget(folder):
         os.close(descriptor)
 
 
-def cold(folder, num_rows, num_columns, num_rounds):
+def cold(folder, layouts, num_rows, num_columns, num_rounds):
     """Print rates with nothing in the page cache: a fresh map for every round."""
     rng = np.random.default_rng(2)
     out = np.empty((256, num_columns), np.float32)
-    spent = {"np.take": [], "store": [], "store, told ahead": []}
+    told = {f"{layout}, told ahead": layout for layout in layouts}
+    spent = {
+        name: [] for name in ("np.take", *(name for layout in layouts for name in (layout, f"{layout}, told ahead")))
+    }
     for _ in range(num_rounds):
         batches = rng.integers(0, num_rows, 2048).reshape(-1, 256)
         for name, times in spent.items():
             forget(folder)
-            way = ways(folder)["np.take" if name == "np.take" else "store"]
-            tell = rowlock.store.FeatureStore.open(folder / "matrix.zarr").will_need
+            way = ways(folder, layouts)[told.get(name, name)]
+            tell = rowlock.store.FeatureStore.open(folder / f"{told.get(name, layouts[0])}.zarr").will_need
             start = time.perf_counter()
             for number, rows in enumerate(batches):
-                if name == "store, told ahead":
+                if name in told:
                     for later in batches[number + 1 : number + 2] if number else batches[:2]:
                         tell(later)
                 way(rows, out)
             times.append(time.perf_counter() - start)
             del way, tell
     print("\ncold, B=256: thousand rows/s, and the ratio to np.take (middle half)\n")
-    print("".join(f"{name:>28}" for name in spent))
-    print("".join(cells(spent, name, 2048) for name in spent))
+    for name in spent:
+        print(f"{name:>18} {cells(spent, name, 2048)}")
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--columns", type=int, default=1000)
-    parser.add_argument("--megabytes", type=int, default=800)
+    parser.add_argument("--megabytes", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--data", nargs="+", choices=list(DATA), default=["dense", "rounded-1", "zeros-95", "zeros-99"])
     options = parser.parse_args()
     num_rows = options.megabytes * 1_000_000 // (4 * options.columns)
-    with tempfile.TemporaryDirectory(dir=".") as name:
-        folder = Path(name)
-        make(folder, num_rows, options.columns)
-        if hasattr(os, "posix_fadvise"):
-            cold(folder, num_rows, options.columns, max(3, options.rounds // 3))
-        warm(folder, num_rows, options.columns, options.rounds)
+    for kind in options.data:
+        with tempfile.TemporaryDirectory(dir=".") as name:
+            folder = Path(name)
+            layouts = make(folder, kind, num_rows, options.columns)
+            if hasattr(os, "posix_fadvise"):
+                cold(folder, layouts, num_rows, options.columns, max(3, options.rounds // 3))
+            warm(folder, layouts, num_rows, options.columns, options.rounds, options.batch)
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ def test_importing_rowlock_loads_no_framework_and_no_compiler():
     code = (
         "import sys, rowlock;"
         "print([m for m in ('keras','torch','jax','tensorflow','ray','numba','tensorstore','PIL','pandas','polars',"
-        "'scipy','matplotlib','simplejpeg','typer') if m in sys.modules])"
+        "'scipy','matplotlib','simplejpeg','blosc2','typer') if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert found.stdout.strip() == "[]"

@@ -79,8 +79,9 @@ def test_a_reader_stays_at_the_commit_that_it_opened(path):
         reader[10]
 
 
-def test_readers_are_right_while_a_writer_appends(path):
-    store = FeatureStore.create(path, num_columns=3, keys="text", shard_bytes=12 * 40)
+@pytest.mark.parametrize("layout", ["raw", "csr", "packed"])
+def test_readers_are_right_while_a_writer_appends(path, layout):
+    store = FeatureStore.create(path, num_columns=3, keys="text", layout=layout, shard_bytes=12 * 40)
     store.append(numbered(0, 5), keys_of("text", 0, 5))
     stop, faults, opened = threading.Event(), [], []
 

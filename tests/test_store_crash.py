@@ -1,6 +1,6 @@
 """Writers that die, at any moment and at every call, and disks that refuse: the last commit is there, whole.
 
-This file is also the program that is killed: ``python test_store_crash.py FOLDER KILLS SEED``.
+This file is also the program that is killed: ``python test_store_crash.py FOLDER LAYOUT KILLS SEED``.
 """
 
 from __future__ import annotations
@@ -24,10 +24,15 @@ from rowlock.errors import RowlockError, StoreError, StoreWriteError
 from rowlock.store import FeatureStore
 
 NUM_COLUMNS = 50
+TEN_ROWS = {"raw": 10 * 4 * NUM_COLUMNS, "csr": 10 * 4 * 17, "packed": 1000, "auto": 1000}
+"""About as many bytes of a shard; a store without rows has yet to choose its layout."""
+
+every_layout = pytest.mark.parametrize("layout", TEN_ROWS)
 
 
 def rows_of(start, stop):
-    return (np.arange(start, stop)[:, None] * 100 + np.arange(NUM_COLUMNS)).astype(np.float32)
+    rows, columns = np.arange(start, stop)[:, None], np.arange(NUM_COLUMNS)
+    return ((rows * 100 + columns) * ((rows + columns) % 3 == 0)).astype(np.float32)
 
 
 def keys_of(start, stop):
@@ -61,12 +66,12 @@ def append_forever(path, acknowledged):
         os.write(acknowledged, b"%d\n" % stop)
 
 
-def kill_again_and_again(path, num_kills, seed):
+def kill_again_and_again(path, layout, num_kills, seed):
     """Fork a writer, kill it after a random time, look, and let the next one go on. Return the figures."""
     rng = random.Random(seed)
-    FeatureStore.write(path.with_name("warm"), rows_of(0, 9), keys=keys_of(0, 9))
+    FeatureStore.write(path.with_name("warm"), rows_of(0, 9), keys=keys_of(0, 9), layout=layout)
     require_whole(path.with_name("warm"), 9)  # so that the first child need not load everything
-    FeatureStore.create(path, num_columns=NUM_COLUMNS, keys="text", shard_bytes=200 * 4 * 150)
+    FeatureStore.create(path, num_columns=NUM_COLUMNS, keys="text", layout=layout, shard_bytes=30 * TEN_ROWS[layout])
     acknowledged = 0
     in_the_middle = 0
     for _ in range(num_kills):
@@ -76,7 +81,7 @@ def kill_again_and_again(path, num_kills, seed):
             os.close(read_end)
             append_forever(path, write_end)
         os.close(write_end)
-        time.sleep(rng.uniform(0.0, 0.25))
+        time.sleep(rng.uniform(0.0, 0.1))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         with os.fdopen(read_end, "rb") as pipe:
@@ -88,29 +93,31 @@ def kill_again_and_again(path, num_kills, seed):
     return {"kills": num_kills, "rows": acknowledged, "in_the_middle": in_the_middle}
 
 
-def run_kills(path, num_kills):
+def run_kills(path, layout, num_kills):
     seed = random.randrange(10**9)
     done = subprocess.run(
-        [sys.executable, __file__, path, str(num_kills), str(seed)],
+        [sys.executable, __file__, path, layout, str(num_kills), str(seed)],
         capture_output=True,
         text=True,
         check=False,
-        timeout=600,
+        timeout=280,
     )
     assert done.returncode == 0, f"seed {seed}: {done.stderr[-3000:]}"
     return json.loads(done.stdout)
 
 
-def test_killed_writers_lose_no_acknowledged_row_and_the_next_one_goes_on(tmp_path):
-    figures = run_kills(tmp_path / "s.zarr", 20)
-    assert figures["kills"] == 20
+@every_layout
+def test_killed_writers_lose_no_acknowledged_row_and_the_next_one_goes_on(tmp_path, layout):
+    figures = run_kills(tmp_path / "s.zarr", layout, 10)
+    assert figures["kills"] == 10
     assert figures["rows"] > 0
 
 
 @pytest.mark.slow
-def test_hundreds_of_killed_writers_lose_no_acknowledged_row(tmp_path):
-    figures = run_kills(tmp_path / "s.zarr", 300)
-    assert figures["in_the_middle"] > 30
+@every_layout
+def test_a_hundred_killed_writers_lose_no_acknowledged_row(tmp_path, layout):
+    figures = run_kills(tmp_path / "s.zarr", layout, 100)
+    assert figures["in_the_middle"] > 10
 
 
 # --- every call -------------------------------------------------------------------------------------------
@@ -191,27 +198,44 @@ def in_a_fork(work):
 
 def two_appends(store):
     """Fills a shard, starts another, merges runs, rewrites the tail."""
-    store.append(rows_of(7, 12), keys_of(7, 12))
+    start = store.num_rows
+    store.append(rows_of(start, 12), keys_of(start, 12))
     store.append(rows_of(12, 15), keys_of(12, 15))
 
 
-def fresh(folder, number):
-    """Return a copy of a store of seven rows."""
+def fresh(folder, number, layout):
+    """Return a copy of a store of seven rows, or of none where the layout has yet to be chosen."""
     template, path = folder / "template", folder / f"{number}.zarr"
     if not template.exists():
-        FeatureStore.write(template, rows_of(0, 7), keys=keys_of(0, 7), shard_bytes=10 * 4 * NUM_COLUMNS)
+        how = {"layout": layout, "shard_bytes": TEN_ROWS[layout]}
+        store = FeatureStore.create(template, num_columns=NUM_COLUMNS, keys="text", **how)
+        if layout != "auto":
+            store.append(rows_of(0, 7), keys_of(0, 7))
     shutil.copytree(template, path)
     return path
 
 
-some_calls_or_all = pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "all"])
+def go_on(path, num_rows):
+    """The next writer finds `num_rows` or more, and appends."""
+    found = require_whole(path, num_rows)
+    assert found in {num_rows, 12, 15}
+    FeatureStore.open(path).append(rows_of(found, 20), keys_of(found, 20))
+    require_whole(path, 20)
+    assert not list(path.rglob(".*.partial"))
+    shutil.rmtree(path)
 
 
-@some_calls_or_all
-@pytest.mark.parametrize("act", [exit_at_once, half_write_then_exit])
-def test_a_writer_that_dies_at_any_call_leaves_a_whole_store(tmp_path, act, step):
+some_calls = pytest.mark.parametrize("step", [9], ids=["some"])
+some_calls_or_all = pytest.mark.parametrize("step", [9, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "all"])
+
+
+def die_at_calls(folder, layout, act, step):
+    first_rows = 0 if layout == "auto" else 7
+    warm = fresh(folder, 0, layout)
+    two_appends(FeatureStore.open(warm))  # so that no child need load kernels
+    require_whole(warm, 15)
     for number in range(random.randint(1, step), 1000, step):
-        path = fresh(tmp_path, number)
+        path = fresh(folder, number, layout)
 
         def work(path=path, number=number):
             store = FeatureStore.open(path)
@@ -219,12 +243,7 @@ def test_a_writer_that_dies_at_any_call_leaves_a_whole_store(tmp_path, act, step
             two_appends(store)
 
         code = in_a_fork(work)
-        found = require_whole(path, 7)
-        assert found in {7, 12, 15}
-        store = FeatureStore.open(path)
-        store.append(rows_of(found, 20), keys_of(found, 20))
-        require_whole(path, 20)
-        assert not list(path.rglob(".*.partial"))
+        go_on(path, first_rows)
         if code == 0:
             assert number > 50, "the calls were counted"
             return
@@ -232,20 +251,30 @@ def test_a_writer_that_dies_at_any_call_leaves_a_whole_store(tmp_path, act, step
     pytest.fail("the writer never ends")
 
 
-@pytest.mark.parametrize("number_of_error", [errno.ENOSPC, errno.EIO], ids=["disk-full", "disk-broken"])
+@every_layout
+@some_calls
+def test_a_writer_that_dies_before_any_call_leaves_a_whole_store(tmp_path, layout, step):
+    die_at_calls(tmp_path, layout, exit_at_once, step)
+
+
+@every_layout
 @some_calls_or_all
-def test_a_disk_that_refuses_any_call_leaves_a_whole_store_and_is_named(tmp_path, number_of_error, step):
+def test_a_writer_that_dies_at_any_call_or_in_the_middle_of_a_write_leaves_a_whole_store(tmp_path, layout, step):
+    die_at_calls(tmp_path, layout, half_write_then_exit, step)
+
+
+@every_layout
+@some_calls_or_all
+def test_a_disk_that_refuses_any_call_leaves_a_whole_store_and_is_named(tmp_path, layout, step):
     refused = 0
+    names = [name for name in CALLS if name not in {"close", "unlink", "rmdir"}]
+    first_rows = 0 if layout == "auto" else 7
     for number in range(random.randint(1, step), 1000, step):
-        path = fresh(tmp_path, number)
+        path = fresh(tmp_path, number, layout)
         opened = FeatureStore.open(path)
+        full_or_broken = errno.ENOSPC if random.random() < 0.5 else errno.EIO
         with pytest.MonkeyPatch.context() as patch:
-            calls = _At(
-                patch,
-                number,
-                fail_with(number_of_error),
-                [name for name in CALLS if name not in {"close", "unlink", "rmdir"}],
-            )
+            calls = _At(patch, number, fail_with(full_or_broken), names)
             try:
                 two_appends(opened)
             except StoreWriteError as error:
@@ -256,15 +285,13 @@ def test_a_disk_that_refuses_any_call_leaves_a_whole_store_and_is_named(tmp_path
             if calls.count < number:
                 assert refused > 50 // step
                 return
-        found = require_whole(path, 7)
-        store = FeatureStore.open(path)
-        store.append(rows_of(found, 20), keys_of(found, 20))
-        require_whole(path, 20)
+        go_on(path, first_rows)
     pytest.fail("the writer never ends")
 
 
-def test_short_writes_go_on_where_they_stopped(tmp_path):
-    path = fresh(tmp_path, 0)
+@every_layout
+def test_short_writes_go_on_where_they_stopped(tmp_path, layout):
+    path = fresh(tmp_path, 0, layout)
     with pytest.MonkeyPatch.context() as patch:
         for name in ("pwrite",):
             call = getattr(os, name)
@@ -273,14 +300,15 @@ def test_short_writes_go_on_where_they_stopped(tmp_path):
     require_whole(path, 15)
 
 
-def test_a_disk_that_is_really_full_leaves_the_last_commit(tmp_path):
-    path = fresh(tmp_path, 0)
+@pytest.mark.parametrize("layout", ["raw", "csr", "packed"])
+def test_a_disk_that_is_really_full_leaves_the_last_commit(tmp_path, layout):
+    path = fresh(tmp_path, 0, layout)
 
     def work():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
         try:
-            FeatureStore.open(path).append(np.zeros((5000, NUM_COLUMNS)), keys_of(7, 5007))
+            FeatureStore.open(path).append(rows_of(7, 5007), keys_of(7, 5007))
         except StoreWriteError as error:
             os._exit(9 if "rows 0..6 are" in str(error) else 8)
 
@@ -349,9 +377,10 @@ def peak():  # KiB; not ru_maxrss, which a child inherits from the process that 
 num_bytes = int(sys.argv[2])
 block = np.random.default_rng(0).standard_normal((4096, 1000)).astype(np.float32)
 count = num_bytes // block.nbytes
-FeatureStore.write(sys.argv[1] + ".warm", block[:3])
+FeatureStore.write(sys.argv[1] + ".warm", block[:3], layout=sys.argv[3])
 before = peak()
-store = FeatureStore.write(sys.argv[1], (block + i for i in range(count)), keys=np.arange(count * 4096))
+blocks = (block + i for i in range(count))
+store = FeatureStore.write(sys.argv[1], blocks, keys=np.arange(count * 4096), layout=sys.argv[3])
 after = peak()
 assert np.array_equal(store[4096 * (count - 1) + 5], block[5] + (count - 1))
 print(after // 1024, (after - before) // 1024)
@@ -359,9 +388,13 @@ print(after // 1024, (after - before) // 1024)
 
 
 @pytest.mark.slow
-def test_a_gibibyte_streams_through_little_memory(tmp_path):
+@pytest.mark.parametrize(("layout", "size"), [("auto", 1 << 30), ("csr", 1 << 29), ("packed", 1 << 29)])
+def test_a_gibibyte_streams_through_little_memory(tmp_path, layout, size):
     done = subprocess.run(
-        [sys.executable, "-c", STREAM, tmp_path / "s.zarr", str(1 << 30)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", STREAM, tmp_path / "s.zarr", str(size), layout],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     peak, added = map(int, done.stdout.split())
     assert peak < 500
@@ -392,5 +425,5 @@ def test_a_mapped_matrix_is_written_without_keeping_its_pages(tmp_path):
 
 
 if __name__ == "__main__":
-    figures = kill_again_and_again(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    figures = kill_again_and_again(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
     print(json.dumps(figures))  # noqa: T201 - read by the test

@@ -66,7 +66,7 @@ class OpenedStore:
             raise StoreFormatError(f"{path} has {len(self._keys):,} keys for {commit.num_rows:,} rows")
         numbers = None if self._keys is None else self._keys.numbers
         factors = RowFactors.of(commit.uuid, commit.row_bytes)
-        self._proof = RowProof(factors, self._checks, _NO_NUMBERS if numbers is None else numbers)
+        self._proof = RowProof(factors, self._checks, _read_only(_NO_NUMBERS if numbers is None else numbers))
 
     @cached_property
     def index(self) -> KeyIndex | None:
@@ -210,8 +210,9 @@ class OpenedStore:
         if key_hashes is None and keys is not None and keys.numbers is None and verify:
             key_hashes = self._text_hashes(rows, keys)
         found = np.empty(len(rows), np.uint64)
-        given = _NONE if key_hashes is None else key_hashes
-        return found, self._matrix.gather(rows, out, self._proof, given, found, verify), key_hashes
+        given = _read_only(_NONE if key_hashes is None else key_hashes)
+        num_bad = self._matrix.gather(_read_only(rows), out, self._proof, given, found, verify)
+        return found, num_bad, key_hashes
 
     def _text_hashes(self, rows: Int64Array, keys: Keys) -> UInt64Array:
         from rowlock.key_kernels import hash_text  # noqa: PLC0415 - Numba is loaded on first use
@@ -257,6 +258,13 @@ class OpenedStore:
             " `store.verify()` lists all; restore the file from a copy, or write those rows again.",
             rows=sorted(set(rows[wrong].tolist())),
         )
+
+
+def _read_only(values: AnyArray) -> AnyArray:
+    """Return a view: kernels without signatures are compiled anew for arrays that may be written."""
+    values = values.view()
+    values.flags.writeable = False
+    return values
 
 
 def _place(exact: AnyArray, out: AnyArray, columns: Int64Array | None) -> None:
