@@ -119,6 +119,15 @@ def test_shards_are_about_as_large_as_was_asked_for(path):
         assert 80_000 < np.median(sizes) < 130_000
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_block_of_many_mebibytes_is_one_append(path, layout):
+    store = FeatureStore.create(path, num_columns=2000, layout=layout, shard_bytes=9 << 20)
+    block = np.tile(sparse(300, 2000, 0.4), (10, 1)) * np.arange(1, 3001, dtype="f4")[:, None]
+    store.append(block)
+    rows = np.random.default_rng(0).permutation(3000)
+    assert np.array_equal(store[rows], block[rows])
+
+
 # --- the decoder -------------------------------------------------------------------------------------------
 
 

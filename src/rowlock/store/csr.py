@@ -95,7 +95,7 @@ class CsrReader:
         from rowlock.store.csr_kernels import gather_cells  # noqa: PLC0415 - Numba is loaded on first use
 
         num_bad: int = gather_cells(
-            rows, out.view(self._bits), self._indptr, self._data.bases, self._indices.bases, self._kind,
+            rows, np.asarray(out).view(self._bits), self._indptr, self._data.bases, self._indices.bases, self._kind,
             self._cells_per_shard, self._num_cells, proof.factors.words, proof.factors.salt,
             proof.checks, proof.numbers, key_hashes, verify, found,
         )  # fmt: skip

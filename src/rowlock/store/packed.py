@@ -95,7 +95,7 @@ class PackedReader:
         from rowlock.store.packed_kernels import gather_chunks  # noqa: PLC0415 - Numba is loaded on first use
 
         num_bad: int = gather_chunks(
-            rows, out.view(self._bits), self._offsets, self._bases, self._sizes, self._rows_per_shard,
+            rows, np.asarray(out).view(self._bits), self._offsets, self._bases, self._sizes, self._rows_per_shard,
             self._starts, self._shuffle, np.uint64(self._decoder), proof.factors.factors, proof.factors.salt,
             proof.checks, proof.numbers, key_hashes, verify, found,
         )  # fmt: skip

@@ -23,6 +23,7 @@ __all__ = ["INDEX_SUM_BYTES", "PackedWriter", "offsets_path", "packed_shard_path
 
 INDEX_SUM_BYTES = 4
 _MISSING = np.uint64(0xFFFF_FFFF_FFFF_FFFF)  # what Zarr calls a chunk that is not there
+_PIECE_BYTES = 8 << 20
 _MOST_ROWS = 1 << 20  # of a shard: its index, 16 bytes a row, is made in memory
 
 
@@ -83,19 +84,10 @@ class PackedWriter:
         self._offsets = GrowingFile(offsets_path(path), num_bytes)
 
     def append(self, block: AnyArray) -> bool:
-        """Compress rows; return whether a shard was filled."""
-        chunks, sizes = encode_rows(block, shuffle=self._shuffle)
-        filled = False
-        done = 0
-        while done < len(chunks):
-            count = self._room(sizes[done:])
-            self._write(chunks[done : done + count], sizes[done : done + count])
-            done += count
-            if self._is_full():
-                self._finish()
-                self._edges = [np.zeros(1, np.int64)]
-                filled = True
-        return filled
+        """Compress rows, some MiB at a time; return whether a shard was filled."""
+        piece = max(1, _PIECE_BYTES // (block.shape[1] * block.itemsize))
+        filled = [self._append_piece(block[start : start + piece]) for start in range(0, len(block), piece)]
+        return any(filled)
 
     def sync(self) -> None:
         """Make all rows durable under their final names."""
@@ -124,6 +116,20 @@ class PackedWriter:
     @property
     def _tail_rows(self) -> int:
         return sum(map(len, self._edges)) - 1
+
+    def _append_piece(self, block: AnyArray) -> bool:
+        chunks, sizes = encode_rows(block, shuffle=self._shuffle)
+        filled = False
+        done = 0
+        while done < len(chunks):
+            count = self._room(sizes[done:])
+            self._write(chunks[done : done + count], sizes[done : done + count])
+            done += count
+            if self._is_full():
+                self._finish()
+                self._edges = [np.zeros(1, np.int64)]
+                filled = True
+        return filled
 
     def _room(self, sizes: Int64Array) -> int:
         """Return how many of the next rows the shard takes, at least one."""
