@@ -197,6 +197,49 @@ def test_the_list_of_each_rank_is_the_same_after_a_resume(tmp_path):
         assert (tmp_path / f"run.rank{rank}.jsonl").read_text() == (tmp_path / f"whole.rank{rank}.jsonl").read_text()
 
 
+def test_a_row_that_a_batch_holds_several_times_is_listed_once(tmp_path):
+    file = tmp_path / "bad.jsonl"
+    data = make(20, {5}).select([5, 5, 1, 5])
+    loader = data.batches(4, shuffle=False, on_error="mask", max_bad=1, bad_rows_file=file)
+    list(loader)
+    assert [entry.row for entry in loader.bad_rows] == [5]
+    assert len(file.read_text().splitlines()) == 1
+
+
+def test_the_file_of_an_earlier_run_is_emptied_by_the_first_batch_and_never_adopted(tmp_path):
+    def loader(bad, seed, shard):
+        return make(60, bad).batches(
+            4, seed=seed, last="pad", shard=shard, on_error="mask", max_bad=1, bad_rows_file=tmp_path / "bad.jsonl"
+        )
+
+    list(loader(set(range(0, 60, 7)), 1, (0, 2)))
+    assert (tmp_path / "bad.rank0.jsonl").stat().st_size
+    mended = loader((), 2, (0, 2))
+    next(iter(mended))
+    again = loader((), 2, (0, 2))
+    again.load_state_dict(mended.state_dict())
+    assert again.bad_rows == []
+    assert not (tmp_path / "bad.rank0.jsonl").exists()
+
+
+def test_under_another_number_of_ranks_the_files_of_the_earlier_ones_are_kept_aside(tmp_path):
+    def loader(shard):
+        return make(60, set(range(0, 60, 7))).batches(
+            4, seed=1, last="pad", shard=shard, on_error="mask", max_bad=1, bad_rows_file=tmp_path / "bad.jsonl"
+        )
+
+    first = loader((0, 3))
+    batches = iter(first)
+    for _ in range(4):
+        next(batches)
+    before = (tmp_path / "bad.rank0.jsonl").read_text()
+    second = loader((0, 2))
+    second.load_state_dict(first.state_dict())
+    list(second)
+    assert before
+    assert (tmp_path / "bad.rank0.before-step-4.jsonl").read_text() == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -22,7 +22,6 @@ class Squares:
     def __init__(self, number, num_parts=3, fail=None, sleep=0.0, num_bytes=100):
         self.number = number
         self.num_bytes = num_bytes
-        self.scratch_bytes = 0
         self.done = [None] * num_parts
         self.fail = fail or {}
         self.sleep = sleep
@@ -38,6 +37,7 @@ class Squares:
         if piece in self.fail:
             raise self.fail[piece]
         self.done[piece] = self.number * 10 + piece
+        return 0
 
 
 def rowlock_threads():
@@ -143,7 +143,7 @@ def test_closing_is_prompt_while_a_part_hangs_and_may_be_done_twice():
     class Hanging(Squares):
         def run(self, piece):
             hung.set()
-            release.wait(30)
+            return release.wait(30)
 
     release = threading.Event()
     engine = Engine(num_threads=2, prefetch=2)
@@ -167,7 +167,7 @@ def test_closing_a_stream_wakes_whoever_waits_for_it():
 
     class Hanging(Squares):
         def run(self, piece):
-            release.wait(30)
+            return release.wait(30)
 
     others = set(rowlock_threads())
     with Engine(num_threads=1) as engine:
@@ -210,11 +210,11 @@ def test_the_interpreter_exits_promptly_with_a_live_stream(hang):
 import sys, time
 from rowlock.engine import default_engine
 class Job:
-    num_bytes = scratch_bytes = 1
+    num_bytes = 1
     def __init__(self, number): self.number = number
     def will_need(self): pass
     def pieces(self): return [0]
-    def run(self, piece): time.sleep(60 if {hang} and self.number > 0 else 0.001)
+    def run(self, piece): return time.sleep(60 if {hang} and self.number > 0 else 0.001) or 0
 stream = default_engine().stream(Job)
 stream.take(0)
 sys.exit(7)
@@ -287,11 +287,11 @@ def test_a_stream_freed_by_the_garbage_collector_in_any_thread_at_any_moment_han
 import gc, sys, threading
 from rowlock.engine import Engine
 class Job:
-    num_bytes = scratch_bytes = 1
+    num_bytes = 1
     def __init__(self, number): self.number = number
     def will_need(self): pass
     def pieces(self): return range(3)
-    def run(self, piece): [[] for _ in range(20)]
+    def run(self, piece): return len([[] for _ in range(20)])
 engine = Engine(num_threads=3, prefetch=3)
 gc.set_threshold(1)
 keep = engine.stream(Job)
@@ -342,6 +342,7 @@ def test_memory_of_a_job_that_was_given_up_stays_in_the_account_while_a_thread_i
         def run(self, piece):
             begun.append(self.number)
             go_on.wait(10)
+            return 0
 
     with Engine(num_threads=2, prefetch=4, memory_budget=1000) as engine:
         for _ in range(5):  # quick restarts
@@ -349,7 +350,84 @@ def test_memory_of_a_job_that_was_given_up_stays_in_the_account_while_a_thread_i
             stream._fill_ahead(0)
             wait_until(lambda: len(begun) == 2)
             stream.close()
-            assert engine.memory().in_flight == 800  # two threads are at two jobs, and nothing else is kept
-        assert engine.memory().peak == 1200  # the next batch of a loader is always made
+            assert engine.memory().in_flight_bytes == 800  # two threads are at two jobs, and nothing else is kept
+        assert engine.memory().peak_bytes == 1200  # the next batch of a loader is always made
         go_on.set()
-        wait_until(lambda: engine.memory().in_flight == 0)
+        wait_until(lambda: engine.memory().in_flight_bytes == 0)
+
+
+def test_a_forked_child_gets_its_error_also_where_the_lock_was_held():
+    with Engine(num_threads=1) as engine:
+        stream = engine.stream(Squares)
+        stream.take(0)
+        with engine._pool._lock:
+            child = os.fork()
+            if child == 0:
+                signal.alarm(20)
+                try:
+                    engine.memory()
+                    stream.take(1)
+                except ForkedLoaderError:
+                    os._exit(7)
+                os._exit(1)
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 7
+
+
+def test_what_signal_handlers_and_finalisers_call_never_waits_for_the_lock_of_their_own_thread():
+    engine = Engine(num_threads=1)
+    stream = engine.stream(Squares)
+    stream.take(0)
+    with engine._pool._lock:  # as where a handler runs in the middle of the pool's work
+        started = time.monotonic()
+        engine.memory()
+        stream.close()
+        engine.close()
+        assert time.monotonic() - started < 10
+    wait_until(lambda: not engine._pool._threads)
+    with pytest.raises(LoaderClosedError):
+        stream.take(1)
+
+
+def test_threads_leave_room_for_what_they_need_beside_the_batches():
+    running, most = [], []
+
+    class Greedy(Squares):
+        def run(self, piece):
+            running.append(1)
+            most.append(len(running))
+            time.sleep(0.005)
+            running.pop()
+            return 600
+
+    with Engine(num_threads=4, prefetch=4, memory_budget=1000) as engine:
+        stream = engine.stream(lambda number: Greedy(number, num_parts=6))
+        stream.take(0)  # nothing is known before
+        most.clear()
+        for number in range(1, 8):
+            stream.take(number)
+        assert max(most[6:]) == 1
+        assert engine.memory().scratch_bytes == 2400
+
+
+def test_one_giant_does_not_narrow_the_window_for_good():
+    class Sometimes(Squares):
+        def run(self, piece):
+            return 900 if self.number == 3 else 0
+
+    with Engine(num_threads=1, prefetch=2, memory_budget=1000) as engine:
+        stream = engine.stream(Sometimes)
+        seen = []
+        for number in range(80):
+            stream.take(number)
+            seen.append(engine.memory().scratch_bytes)
+        assert seen[3] == 900
+        assert seen[-1] == 0
+
+
+def test_nothing_is_in_the_account_of_a_closed_engine():
+    engine = Engine(num_threads=2, prefetch=4)
+    stream = engine.stream(Squares)
+    stream.take(0)
+    engine.close()
+    wait_until(lambda: engine.memory().in_flight_bytes == 0)

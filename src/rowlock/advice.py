@@ -68,8 +68,10 @@ def _remedy(stage: str, num_threads: int) -> str:
     processors = num_processors()
     if num_threads < processors:
         return f"use more threads, Engine(num_threads={processors})"
-    if stage == "read":
+    if stage == "read" and num_threads < 4 * processors:
         return f"use more threads than processors, Engine(num_threads={4 * processors}), or a faster disk"
+    if stage == "read":
+        return "a faster disk or network would help, or smaller files"
     if stage == "decode":
         return "all processors are at it: store the pictures smaller, or use more processors"
-    return "all processors are at it: choose fewer columns or a smaller dtype, or use more processors"
+    return "all processors or the disk are at it: choose fewer columns or a smaller dtype, or a faster machine"

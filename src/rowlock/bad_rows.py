@@ -117,11 +117,12 @@ class BadRows:
         self._max_bad = max_bad
         self._least_judged = min(num_rows, FIRST_ROWS)
         self._file = None if file is None else _own_file(file, rank, world_size)
-        self._is_shared = world_size > 1
+        self._world_size = world_size
         self._digest = ""
         self._num_listed = 0
         self._num_bad = 0
         self._num_rows = 0
+        self._is_begun = False
 
     def add(self, num_rows: int, bad: Iterable[BadRow]) -> None:
         """Take note of a batch that is delivered.
@@ -131,7 +132,10 @@ class BadRows:
         TooManyBadRowsError
         """
         met = list(bad)
-        self._list([entry for entry in met if entry.row not in self._known])
+        if not self._is_begun:
+            self._begin()
+        new = {entry.row: entry for entry in reversed(met) if entry.row not in self._known}
+        self._list(list(reversed(new.values())))
         num_rows, num_bad = self._num_rows + num_rows, self._num_bad + len(met)
         if num_bad > self._max_bad * max(num_rows, self._least_judged):
             raise TooManyBadRowsError(
@@ -143,14 +147,15 @@ class BadRows:
 
     def state(self) -> dict[str, Any]:
         """Return number and digest of the list; with several ranks nothing, since each has another."""
-        if self._is_shared:
+        if self._world_size > 1:
             return {"num_bad": 0, "bad_digest": ""}
         return {"num_bad": self._num_listed, "bad_digest": self._digest}
 
     def resumed(self, state: Mapping[str, Any]) -> BadRows:
         """Return the list that goes on from a state; entries come back from the file, where there is one.
 
-        With several ranks each keeps what its own file has from before the state's step.
+        With several ranks each keeps what its own file has from before the state's step. Under another number of
+        ranks the earlier files are set aside, as ``bad.before-step-120.jsonl``, and new ones begun.
 
         Raises
         ------
@@ -167,18 +172,21 @@ class BadRows:
         self._num_bad = self._num_rows = 0
         try:
             self._num_listed, self._digest = int(state["num_bad"]), str(state["bad_digest"])
-            step = int(state["step"])
+            step, world_size = int(state["step"]), int(state["world_size"])
         except (KeyError, TypeError, ValueError):
             raise StateError("the state has no whole list of bad rows: it is not a state of Rowlock") from None
-        if self._file is None:
+        if self._file is None:  # which rows they were is not known: they are listed, and counted, as they are met again
+            self._num_listed, self._digest = 0, ""
             return
-        lines = self._file.read_text("utf-8").splitlines() if self._file.exists() else []
-        if self._is_shared:
-            self._take_over([line for line in lines if _step_of(line) < step])
+        if world_size != self._world_size:
+            _set_aside(self._file, step)
+            self._num_listed, self._digest = 0, ""
+        elif self._world_size > 1:
+            self._take_over(self._file, [line for line in _lines(self._file) if _step_of(line) < step])
         else:
-            lines = lines[: self._num_listed]
+            lines = _lines(self._file)[: self._num_listed]
             self._check(self._file, lines)
-            self._take_over(lines)
+            self._take_over(self._file, lines)
 
     def _check(self, file: Path, lines: list[str]) -> None:
         found = functools.reduce(_chained, lines, "")
@@ -188,21 +196,28 @@ class BadRows:
                 f" {found or 'none'} instead of {self._digest or 'none'}): it belongs to another run"
             )
 
-    def _take_over(self, lines: list[str]) -> None:
+    def _begin(self) -> None:
+        """Empty the file of an earlier run, before the first batch of this one counts."""
+        self._is_begun = True
+        if self._file is not None:
+            self._file.unlink(missing_ok=True)
+
+    def _take_over(self, file: Path, lines: list[str]) -> None:
         """Go on from these lines of the file; later ones are met again."""
-        if self._file is not None and self._file.exists():
-            beside = self._file.with_name(self._file.name + ".new")
+        if file.exists():
+            beside = file.with_name(file.name + ".new")
             beside.write_text("".join(f"{line}\n" for line in lines), "utf-8")
-            beside.replace(self._file)
+            beside.replace(file)
         self.entries = [BadRow(**json.loads(line)) for line in lines]
         self._known = {entry.row for entry in self.entries}
         self._num_listed, self._digest = len(lines), functools.reduce(_chained, lines, "")
+        self._is_begun = True
 
     def _list(self, entries: list[BadRow]) -> None:
         """Write down, then remember: what could not be written is met again."""
         lines = [json.dumps(asdict(entry), ensure_ascii=True) for entry in entries]
         if lines and self._file is not None:
-            with self._file.open("a" if self._num_listed else "w", encoding="utf-8") as stream:
+            with self._file.open("a", encoding="utf-8") as stream:
                 stream.writelines(f"{line}\n" for line in lines)
         for line in lines:
             self._digest = _chained(self._digest, line)
@@ -213,6 +228,15 @@ class BadRows:
 
 def _chained(digest: str, line: str) -> str:
     return hashlib.blake2b(f"{digest}\n{line}".encode(), digest_size=8).hexdigest()
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text("utf-8").splitlines() if file.exists() else []
+
+
+def _set_aside(file: Path, step: int) -> None:
+    if file.exists():
+        file.replace(file.with_name(f"{file.stem}.before-step-{step}{file.suffix}"))
 
 
 def _step_of(line: str) -> float:

@@ -14,7 +14,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from rowlock.arguments import whole_number
-from rowlock.jobs import Entry, Job, Memory
+from rowlock.jobs import Entry, Job, MemoryUse
 from rowlock.memory import memory_limit_bytes, parse_bytes
 from rowlock.pool import Pool
 from rowlock.processors import num_processors
@@ -74,13 +74,17 @@ class Engine:
         """Whether `close` was called."""
         return self._pool.is_closed
 
-    def memory(self) -> Memory:
+    def memory(self) -> MemoryUse:
         """Return what the batches of all loaders take now, and the most they ever took, in bytes."""
         return self._pool.memory()
 
     def stream(self, make_job: Callable[[int], JobT]) -> Stream[JobT]:
         """Return a stream of the jobs ``make_job(0)``, ``make_job(1)``, ..., prepared ahead."""
         return Stream(self._pool, make_job, self.prefetch)
+
+    def check_alive(self) -> None:
+        """Raise `LoaderClosedError` if the threads are gone: closed, or left behind in the parent of a fork."""
+        self._pool.check_alive()
 
     def close(self) -> None:
         """End the threads; loaders that still use this engine raise `LoaderClosedError`. May be called again."""
@@ -133,9 +137,8 @@ class Stream(Generic[JobT]):
         return job
 
     def close(self) -> None:
-        """Forget what was prepared; may be called again."""
+        """Forget what was prepared; may be called again, also from finalisers and signal handlers."""
         self._finalizer()
-        self._pool.sweep()
 
     def _fill_ahead(self, first: int) -> None:
         """Begin jobs until `prefetch` are on their way. What fails before its turn is tried again in its turn."""

@@ -101,11 +101,6 @@ class Gathering:
         """Memory of the batch's arrays."""
         return sum(slot.reader.spec.row_bytes for slot in self._slots) * len(self._rows)
 
-    @property
-    def scratch_bytes(self) -> int:
-        """Most memory that one piece used beside the batch, as far as readers say."""
-        return max((meter.scratch_bytes for _, meter in self.costs.copy()), default=0)
-
     def will_need(self) -> None:
         """Tell the readers, and they their disks, which rows come."""
         for slot in self._slots:
@@ -123,14 +118,20 @@ class Gathering:
                 for first in range(0, num_rows, slot.reader.piece_rows):
                     yield Piece((place,), first, min(first + slot.reader.piece_rows, num_rows))
 
-    def run(self, piece: Piece) -> None:
+    def run(self, piece: Piece) -> int:
         """Fill the piece's part of the arrays.
+
+        Returns
+        -------
+        int
+            Memory that was used beside the batch, in bytes, as far as readers say.
 
         Raises
         ------
         RowError
             Whatever went wrong, with the input's name and the row's key.
         """
+        scratch_bytes = 0
         for place in piece.slots:
             slot = self._slots[place]
             rows, out = self._table_rows[piece.first : piece.stop], self._arrays[place][piece.first : piece.stop]
@@ -142,6 +143,8 @@ class Gathering:
                         raise
                     self._gather_one_by_one(place, piece.first, rows, out)
             self.costs.append((slot.label, meter))
+            scratch_bytes = max(scratch_bytes, meter.scratch_bytes)
+        return scratch_bytes
 
     def batch(self, step: int, epoch: int, *, num_padded: int | None = None) -> Batch:
         """Return the filled batch.
@@ -210,7 +213,7 @@ class Gathering:
                 raise
             if self._on_error != "raise" and isinstance(error, _NEVER_BAD_ROWS):
                 raise
-            found = RowError(f"{type(error).__name__}: {error}")
+            found = _as_row_error(error)
             self._add_context(found, slot, rows, out)
             raise found from error
 
@@ -238,6 +241,22 @@ class Gathering:
         for place in range(len(rows)):
             try:
                 slot.reader.gather(rows[place : place + 1], out[place : place + 1], self._draw)
+            except _OF_THE_USER:
+                if threading.current_thread() is threading.main_thread():
+                    raise
+                return int(rows[place])
             except BaseException:  # noqa: BLE001 - its kind is known already
                 return int(rows[place])
         return None
+
+
+def _as_row_error(error: BaseException) -> RowError:
+    """Return what any exception of a reader says, as the error of a row; what it is about may still be unknown."""
+    try:
+        text = "; ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
+    except Exception as second:  # noqa: BLE001 - an exception that cannot say what it is must not hide the row
+        text = f"{type(error).__name__} (its text cannot be had: {type(second).__name__})"
+    if not isinstance(error, OSError):
+        return RowError(text)
+    path = error.filename if isinstance(error.filename, str) else None
+    return RowError(text, stage="read", row=getattr(error, "row", None), path=path)

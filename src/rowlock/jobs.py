@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Entry", "Job", "Memory"]
+__all__ = ["Entry", "Job", "MemoryUse"]
 
 Part = TypeVar("Part")
 
@@ -19,18 +20,14 @@ class Job(Protocol[Part]):
     def num_bytes(self) -> int:
         """Memory that the result takes."""
 
-    @property
-    def scratch_bytes(self) -> int:
-        """Most memory that a thread used beside the result so far; asked for after each part."""
-
     def will_need(self) -> None:
         """Tell disks what the parts will read; called soon after queueing, where other jobs are done first."""
 
     def pieces(self) -> Iterable[Part]:
         """Allocate the result and return the parts; called once."""
 
-    def run(self, piece: Part, /) -> None:
-        """Do one part."""
+    def run(self, piece: Part, /) -> int:
+        """Do one part; return the memory that it used beside the result, in bytes."""
 
 
 JobT = TypeVar("JobT", bound=Job[Any])
@@ -51,6 +48,7 @@ class Entry(Generic[JobT]):
         self.is_held = False  # its memory is in the account
         self.is_forgotten = False  # nobody waits for it; its memory is in use as long as a thread is at it
         self.errors: dict[int, BaseException] = {}
+        self.news: SimpleQueue[None] = SimpleQueue()  # wakes whoever waits for it
 
     def begin(self) -> None:
         """Cut the job: from here on it takes memory."""
@@ -67,13 +65,21 @@ class Entry(Generic[JobT]):
         return self.errors[min(self.errors)] if self.errors else None
 
 
-class Memory(NamedTuple):
-    """What the jobs of a pool take, in bytes."""
+class MemoryUse(NamedTuple):
+    """What the batches of an engine take.
 
-    budget: int
-    in_flight: int
-    """Batches in the making, finished ones that wait, and given up ones that a thread is still at."""
-    peak: int
-    """Most that was in flight at a time."""
-    scratch: int
-    """Kept free for what threads use beside the batches: the number of threads times the most seen."""
+    Attributes
+    ----------
+    budget_bytes : int
+    in_flight_bytes : int
+        Batches in the making, finished ones that wait, and given up ones that a thread is still at.
+    peak_bytes : int
+        Most that was in flight at a time.
+    scratch_bytes : int
+        Kept free for what threads use beside the batches: the number of threads times the most seen lately.
+    """
+
+    budget_bytes: int
+    in_flight_bytes: int
+    peak_bytes: int
+    scratch_bytes: int

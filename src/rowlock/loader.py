@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rowlock.dataset import Dataset
     from rowlock.gathering import Gathering
     from rowlock.plan import Plan
+    from rowlock.progress import Progress
 
 __all__ = ["Epoch", "Loader"]
 
@@ -70,6 +71,7 @@ class Loader:
         self._stream: Stream[Gathering] | None = None
         self._recorder = Recorder()
         self._at_start = self.stats()  # of the epoch under way
+        self._unlogged: int | None = None  # an epoch that is complete
         self._step = 0  # the next to deliver
         self._turn = 0  # number of the iteration that may go on
         self._num_rows = 0  # delivered by the iteration under way
@@ -85,8 +87,8 @@ class Loader:
     def __iter__(self) -> Epoch:
         self._check_open()
         if self._num_rows:  # the epoch under way is given up
-            self._step = self.plan.first_step(self.plan.place(self._step).epoch + 1)
-            self._num_rows = 0
+            self._step, self._num_rows = self.plan.first_step(self.plan.place(self._step).epoch + 1), 0
+        self._log_epoch()
         self._recorder.new_epoch()
         self._at_start = self.stats()
         self._turn += 1
@@ -150,7 +152,7 @@ class Loader:
         """Return what was delivered so far, and where the time went; the difference of two is what was in between."""
         return self._recorder.snapshot(self._engine.num_threads, self._engine.memory())
 
-    def progress(self, **options: Any) -> Iterator[Batch]:
+    def progress(self, **options: Any) -> Progress:
         """Iterate the next epoch under a progress bar: ``for batch in loader.progress(): ...``.
 
         Parameters
@@ -163,9 +165,9 @@ class Loader:
         MissingDependencyError
             tqdm is not installed.
         """
-        from rowlock.progress import with_progress  # noqa: PLC0415 - only for a bar
+        from rowlock.progress import Progress  # noqa: PLC0415 - only for a bar
 
-        return with_progress(self, **options)
+        return Progress(self, **options)
 
     def close(self) -> None:
         """Forget what was prepared; iterating afterwards raises. May be called again."""
@@ -203,49 +205,59 @@ class Loader:
         if turn != self._turn:
             raise LoaderClosedError("this loader was asked for another epoch meanwhile: one iteration at a time")
         if self._step >= steps.stop:
+            self._recorder.ended()
+            self._log_epoch()
             raise StopIteration
-        batch = self._take()
-        while len(batch) == 0 and self._step < steps.stop:  # every row of it was skipped
-            batch = self._take()
-        if self._step == steps.stop:
-            self._check_complete(steps)
-            if len(batch) == 0:
-                raise StopIteration
+        step, num_rows, is_empty = self._step, self._num_rows, True
+        while is_empty and step < steps.stop:  # empty: every row of it was skipped
+            batch, num_taken = self._take(step)
+            step, num_rows, is_empty = step + 1, num_rows + num_taken, len(batch) == 0
+        if step == steps.stop:
+            self._check_complete(steps, num_rows)
+            self._unlogged, num_rows = self.plan.place(steps.start).epoch, 0
+        # Together, and nothing is called afterwards: whatever is raised before, Ctrl-C too, counts no row.
+        self._step, self._num_rows = step, num_rows
+        if is_empty:
+            raise StopIteration
         return batch
 
-    def _take(self) -> Batch:
-        """Take the next step's batch; where anything fails, the step is still the next."""
+    def _take(self, step: int) -> tuple[Batch, int]:
+        """Take a step's batch, and how many of the planned rows it stands for."""
         self._recorder.asked()
         if self._stream is None:
             self._stream = self._engine.stream(partial(_gathering, self.dataset, self.plan, self.on_error))
         try:
-            job = self._stream.take(self._step)
-        except RowError as error:
-            error.add_context(step=self._step)
+            job = self._stream.take(step)
+        except BaseException as error:
+            self._recorder.failed()
+            if isinstance(error, RowError):
+                error.add_context(step=step)
             raise
-        bad = job.bad_rows(self._step, self.plan.place(self._step).epoch)
+        bad = job.bad_rows(step, self.plan.place(step).epoch)
         self._bad_rows.add(job.num_rows, bad)
-        batch = self._batch(job, self._step)
+        batch = self._batch(job, step)
         self._recorder.delivered(len(batch), job.costs)
-        self._step += 1
-        self._num_rows += len(batch) + (len(bad) if self.on_error == "skip" else 0)
-        return batch
+        return batch, len(batch) + (len(bad) if self.on_error == "skip" else 0)
 
     def _batch(self, job: Gathering, step: int) -> Batch:
         num_padded = self.plan.num_padded(step) if self.plan.last == "pad" else None
         return job.batch(step, self.plan.place(step).epoch, num_padded=num_padded)
 
-    def _check_complete(self, steps: range) -> None:
-        planned, delivered = self.plan.num_rows_between(steps.start, steps.stop), self._num_rows
-        self._num_rows = 0
+    def _check_complete(self, steps: range, delivered: int) -> None:
+        planned = self.plan.num_rows_between(steps.start, steps.stop)
         if delivered != planned:
             raise IncompleteEpochError(
                 f"steps {steps.start} to {steps.stop - 1} have {planned:,} rows, but {delivered:,} were delivered"
             )
-        if _LOG.isEnabledFor(logging.INFO):
-            _LOG.info("epoch %d: %s", self.plan.place(steps.start).epoch, self.stats() - self._at_start)
+
+    def _log_epoch(self) -> None:
+        """Say in one line how the last complete epoch went, if it was not said yet."""
+        epoch, self._unlogged = self._unlogged, None
+        if epoch is not None and _LOG.isEnabledFor(logging.INFO):
+            _LOG.info("epoch %d: %s", epoch, self.stats() - self._at_start)
 
     def _check_open(self) -> None:
+        self._engine.check_alive()
         if self._is_closed:
             raise LoaderClosedError("this loader was closed; make a new one with dataset.batches(...)")
 
@@ -260,7 +272,8 @@ class Epoch:
     def __init__(self, next_batch: Callable[[int, range], Batch], turn: int, steps: range, num_rows: int) -> None:
         self._next_batch = next_batch
         self._turn = turn
-        self._steps = steps
+        self.steps = steps
+        """Of this epoch, or of what is left of it."""
         self.num_rows = num_rows
         """Rows that are planned for it, on this rank."""
         self._is_over = False
@@ -269,13 +282,13 @@ class Epoch:
         return self
 
     def __length_hint__(self) -> int:
-        return len(self._steps)
+        return len(self.steps)
 
     def __next__(self) -> Batch:
         if self._is_over:
             raise StopIteration
         try:
-            return self._next_batch(self._turn, self._steps)
+            return self._next_batch(self._turn, self.steps)
         except StopIteration:
             self._is_over = True
             raise

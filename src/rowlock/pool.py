@@ -5,21 +5,25 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import queue
 import threading
 import time
 from collections import deque
 from typing import Any
 
 from rowlock.errors import ConfigError, ForkedLoaderError, LoaderClosedError
-from rowlock.jobs import Entry, Memory
+from rowlock.jobs import Entry, MemoryUse
 
 __all__ = ["Pool"]
 
 SWEEP_SECONDS = 1.0
 """How long an idle thread waits before it looks for streams that a finaliser could only note."""
 
-CLOSE_SECONDS = 2.0
+CLOSE_SECONDS = 1.6
 """How long closing waits for threads; what hangs longer is left behind, as daemons."""
+
+_LATELY = 64
+"""Jobs that the room for scratch memory is judged by: one giant picture must not narrow the window for good."""
 
 _HINT = -1
 """In the place of a piece's number: tell disks what the job will read."""
@@ -33,12 +37,14 @@ class Pool:
         self._budget_bytes = budget_bytes
         self._lock = threading.Lock()
         self._work_is_there = threading.Condition(self._lock)  # threads wait for it
-        self._job_is_done = threading.Condition(self._lock)  # consumers wait for it
+        self._awaited: dict[int, queue.SimpleQueue[None]] = {}  # what the consumer of each stream waits for
         self._tasks: deque[tuple[Entry[Any], int]] = deque()
         self._streams: dict[int, set[Entry[Any]]] = {}  # the jobs of each open stream that take memory
         self._in_flight_bytes = 0
         self._peak_bytes = 0
-        self._scratch_bytes = 0  # the most that one thread used
+        self._scratches: deque[int] = deque(maxlen=_LATELY)  # what a thread of each of the last jobs used
+        self._scratch_bytes = 0  # the most of them
+        self._num_running = 0
         self._tokens = itertools.count()
         self._threads: set[threading.Thread] = set()
         self._num_idle = 0
@@ -83,12 +89,6 @@ class Pool:
         self._closed = True
         self._sweep_if_free()
 
-    def sweep(self) -> None:
-        """Forget the streams that were closed."""
-        if self._process == os.getpid():
-            with self._lock:
-                self._sweep()
-
     def _sweep_if_free(self) -> None:
         if self._process == os.getpid() and self._lock.acquire(blocking=False):
             try:
@@ -98,18 +98,20 @@ class Pool:
 
     def _sweep(self) -> None:
         if self._closed:
-            self._tasks.clear()
-        elif not self._closed_streams:
+            self._closed_streams.extend(self._streams)
+        if not self._closed_streams:
             return
         while self._closed_streams:
             token = self._closed_streams.popleft()
             self._forget(token)
             self._streams.pop(token, None)
         self._work_is_there.notify_all()  # threads end when no stream is open
-        self._job_is_done.notify_all()
+        for news in self._awaited.values():
+            news.put(None)
+        self._awaited.clear()
 
     def forget(self, token: int) -> None:
-        """Give up what a stream began. Memory that a thread is still at leaves the account when it is done."""
+        """Give up what a stream began. MemoryUse that a thread is still at leaves the account when it is done."""
         with self._lock:
             self._forget(token)
 
@@ -120,11 +122,10 @@ class Pool:
             if not entry.num_running:
                 self._release(entry)
 
-    def memory(self) -> Memory:
-        """Return what the jobs take now."""
-        with self._lock:
-            scratch = self._num_threads * self._scratch_bytes
-            return Memory(self._budget_bytes, self._in_flight_bytes, self._peak_bytes, scratch)
+    def memory(self) -> MemoryUse:
+        """Return what the jobs take now. Takes no lock: signal handlers and forked children may ask, too."""
+        scratch = self._num_threads * self._scratch_bytes
+        return MemoryUse(self._budget_bytes, self._in_flight_bytes, self._peak_bytes, scratch)
 
     def submit(self, entry: Entry[Any], *, must: bool) -> bool:
         """Queue a job's pieces if the budget allows; `must`: a stream may always have one job."""
@@ -169,23 +170,31 @@ class Pool:
             self._streams.get(entry.token, set()).discard(entry)
 
     def wait(self, entry: Entry[Any]) -> None:
-        """Wait until a job is done; raise if its stream or the pool is closed meanwhile."""
-        with self._lock:
-            while not entry.is_done:
+        """Wait until a job is done; raise if its stream or the pool is closed meanwhile.
+
+        On a queue, without the lock: a condition takes its lock again after waiting, and a second Ctrl-C in that
+        moment would leave it without, to release what another thread holds.
+        """
+        while not entry.is_done:
+            with self._lock:
                 self._sweep()
                 self._check_open(entry)
-                self._job_is_done.wait(SWEEP_SECONDS)
+                self._awaited[entry.token] = entry.news
+            with contextlib.suppress(queue.Empty):
+                entry.news.get(timeout=SWEEP_SECONDS)
 
     def close(self) -> None:
-        """End the threads, and wait a little for them; may be called again."""
+        """End the threads, and wait a little for them; may be called again, also from a signal handler."""
         if self._process != os.getpid():
             return
-        with self._lock:
-            self._closed = True
-            self._sweep()
-            threads = set(self._threads)
+        self._closed = True
         deadline = time.monotonic() + CLOSE_SECONDS
-        for thread in threads - {threading.current_thread()}:
+        if self._lock.acquire(timeout=CLOSE_SECONDS / 4):  # else this very thread may hold it: threads see `_closed`
+            try:
+                self._sweep()
+            finally:
+                self._lock.release()
+        for thread in self._threads.copy() - {threading.current_thread()}:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def _check_open(self, entry: Entry[Any]) -> None:
@@ -214,50 +223,64 @@ class Pool:
     def next_task(self) -> tuple[Entry[Any], int] | None:
         """Wait for a piece of work; None: end the thread."""
         with self._lock:
+            self._sweep()
             self._num_idle += 1
-            while not self._tasks and self._streams and not self._closed:
+            while self._streams and not self._closed and not (self._tasks and self._has_room()):
                 self._work_is_there.wait(SWEEP_SECONDS)
                 self._sweep()
             self._num_idle -= 1
-            if self._tasks:
+            if self._tasks and not self._closed:
                 task = self._tasks.popleft()
                 task[0].num_running += 1
+                self._num_running += 1
                 return task
             self._threads.discard(threading.current_thread())
             return None
 
-    def finished(self, entry: Entry[Any], place: int, error: BaseException | None) -> None:
+    def _has_room(self) -> bool:
+        """Return whether one more thread may use memory beside the batches; one may always."""
+        scratch = (self._num_running + 1) * self._scratch_bytes
+        return not self._num_running or self._in_flight_bytes + scratch <= self._budget_bytes
+
+    def finished(self, entry: Entry[Any], place: int, error: BaseException | None, scratch_bytes: int) -> None:
         """Take note that a piece ran, or that disks were told."""
         with self._lock:
+            self._sweep()
             entry.num_running -= 1
+            self._num_running -= 1
+            entry.scratch_bytes = max(entry.scratch_bytes, scratch_bytes)
+            self._scratch_bytes = max(self._scratch_bytes, scratch_bytes)
             if entry.is_forgotten and not entry.num_running:
                 self._release(entry)
+            if self._tasks:
+                self._work_is_there.notify()  # there may be room now
             if place == _HINT:
                 return
             if error is not None:
                 entry.errors[place] = error
             entry.num_left -= 1
             if entry.is_done:
-                self._scratch_bytes = max(self._scratch_bytes, entry.scratch_bytes)
-                self._job_is_done.notify_all()
+                self._scratches.append(entry.scratch_bytes)
+                self._scratch_bytes = max(self._scratches)
+                entry.news.put(None)
 
 
 def work(pool: Pool) -> None:
     """Do pieces until there is nothing left to do for anybody."""
     while (task := pool.next_task()) is not None:
         entry, place = task
-        pool.finished(entry, place, _error_of(entry, place))
-        del task, entry  # a waiting thread keeps no batch alive
+        error, scratch_bytes = _done(entry, place)
+        pool.finished(entry, place, error, scratch_bytes)
+        del task, entry, error  # a waiting thread keeps no batch alive
 
 
-def _error_of(entry: Entry[Any], place: int) -> BaseException | None:
+def _done(entry: Entry[Any], place: int) -> tuple[BaseException | None, int]:
+    """Do a piece; return its error, if any, and the memory that it used beside the result."""
     try:
         if place == _HINT:
             with contextlib.suppress(Exception):  # advice that cannot be given changes nothing
                 entry.job.will_need()
-        else:
-            entry.job.run(entry.pieces[place])
-            entry.scratch_bytes = entry.job.scratch_bytes
+            return None, 0
+        return None, int(entry.job.run(entry.pieces[place]))
     except BaseException as error:  # noqa: BLE001 - it is raised where the batch is asked for
-        return error
-    return None
+        return error, 0

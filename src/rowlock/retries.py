@@ -13,7 +13,16 @@ if TYPE_CHECKING:
 
 __all__ = ["retried"]
 
-_MOMENTARY = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.ECONNRESET, errno.EINTR, errno.EHOSTDOWN}
+_MOMENTARY = {
+    errno.EIO,
+    errno.EAGAIN,
+    errno.EINTR,
+    errno.ETIMEDOUT,
+    errno.ECONNRESET,
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+}
+_MOMENTARY |= {getattr(errno, name, errno.EIO) for name in ("ESTALE", "EHOSTDOWN", "EHOSTUNREACH", "EREMOTEIO")}
 _WAITS_SECONDS = (0.05, 0.5, 2.0)
 
 Arguments = ParamSpec("Arguments")
@@ -33,10 +42,14 @@ def retried(function: Callable[Arguments, Result], *args: Arguments.args, **kwar
         try:
             return function(*args, **kwargs)
         except OSError as error:
-            if error.errno not in _MOMENTARY or wait is None or hasattr(error, "num_retries"):
-                if error.errno in _MOMENTARY:
-                    error.num_retries = len(_WAITS_SECONDS)  # type: ignore[attr-defined]  # a mark for outer callers
+            if wait is None:
+                error.num_retries = len(_WAITS_SECONDS)  # type: ignore[attr-defined]  # a mark for outer callers
+            if wait is None or hasattr(error, "num_retries") or not _may_pass(error):
                 raise
         note_retry()
         time.sleep(wait)
     raise AssertionError  # the last round returns or raises
+
+
+def _may_pass(error: OSError) -> bool:
+    return error.errno in _MOMENTARY or isinstance(error, (TimeoutError, ConnectionError))

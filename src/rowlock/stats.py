@@ -8,14 +8,14 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from rowlock.advice import advise
+from rowlock.jobs import MemoryUse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rowlock.jobs import Memory
     from rowlock.meter import Meter
 
-__all__ = ["InputStats", "LoaderStats", "Recorder"]
+__all__ = ["InputStats", "LoaderStats", "MemoryUse", "Recorder"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class InputStats:
     gather_seconds : float
         All other thread time: rows found, copied, checked.
     read_bytes : int
-        Bytes taken from files and stores.
+        Bytes taken from files; of a store, its average row's bytes on disk, wherever they were cached.
     num_retries : int
         Reads that failed for a moment and were repeated.
     """
@@ -69,7 +69,8 @@ class LoaderStats:
     num_batches, num_rows : int
         Delivered to the consumer.
     elapsed_seconds : float
-        From asking for an epoch's first batch to the delivery of its last, summed over epochs.
+        From asking for an epoch's first batch until its last one was used, summed over epochs. Of an epoch that was
+        given up, until the last delivery.
     wait_seconds : float
         The part of it in which the consumer waited for a batch. JAX computes on while it asks for the next
         batch, so there it is more than was lost.
@@ -77,9 +78,11 @@ class LoaderStats:
         The part of that which went into the very first batch: files are opened, compiled code is loaded.
     inputs : dict of str to InputStats
         What each input, target and weight cost, under its name.
+    startup_inputs : dict of str to InputStats
+        The part of that which the very first batch cost.
     num_threads : int
         Of the engine.
-    memory : Memory
+    memory : MemoryUse
         Bytes that the batches of all loaders of the engine take: the budget, in flight now, the peak, and what is
         kept free for the threads' own needs.
     """
@@ -90,8 +93,9 @@ class LoaderStats:
     wait_seconds: float
     startup_seconds: float
     inputs: dict[str, InputStats]
+    startup_inputs: dict[str, InputStats]
     num_threads: int
-    memory: Memory
+    memory: MemoryUse
 
     @property
     def rows_per_second(self) -> float:
@@ -106,7 +110,8 @@ class LoaderStats:
     @property
     def advice(self) -> str:
         """One sentence: what limits the rate once the loader runs, and what would help."""
-        seconds = {(name, stage): spent for name, costs in self.inputs.items() for stage, spent in costs.stages.items()}
+        running = _difference(self.inputs, self.startup_inputs)
+        seconds = {(name, stage): spent for name, costs in running.items() for stage, spent in costs.stages.items()}
         elapsed, wait = self.elapsed_seconds - self.startup_seconds, self.wait_seconds - self.startup_seconds
         return advise(seconds, elapsed, wait / elapsed if elapsed else 0.0, self.num_threads, self.num_batches)
 
@@ -117,7 +122,8 @@ class LoaderStats:
             self.elapsed_seconds - earlier.elapsed_seconds,
             self.wait_seconds - earlier.wait_seconds,
             self.startup_seconds - earlier.startup_seconds,
-            {name: costs - earlier.inputs.get(name, InputStats()) for name, costs in self.inputs.items()},
+            _difference(self.inputs, earlier.inputs),
+            _difference(self.startup_inputs, earlier.startup_inputs),
             self.num_threads,
             self.memory,
         )
@@ -129,6 +135,10 @@ class LoaderStats:
             f"{self.num_rows:,} rows in {self.elapsed_seconds:.2f} s ({self.rows_per_second:,.0f} rows/s),"
             f" waited for data {self.wait_share:.0%}{first}; {inputs + '; ' if inputs else ''}{self.advice}"
         )
+
+
+def _difference(later: dict[str, InputStats], earlier: dict[str, InputStats]) -> dict[str, InputStats]:
+    return {name: costs - earlier.get(name, InputStats()) for name, costs in later.items()}
 
 
 class _InputRecord:
@@ -148,12 +158,12 @@ class _InputRecord:
         self.num_retries += meter.num_retries
 
     def snapshot(self) -> InputStats:
-        read, decode = self.stages["read"], self.stages["decode"]
+        read, decode = self.stages.get("read", 0.0), self.stages.get("decode", 0.0)
         return InputStats(read, decode, max(0.0, self.seconds - read - decode), self.read_bytes, self.num_retries)
 
 
 class Recorder:
-    """Counts what a loader delivers, and times what its consumer waits for."""
+    """Counts what a loader delivers, and times what its consumer waits for. One consumer; anybody may look."""
 
     def __init__(self) -> None:
         self._num_batches = 0
@@ -161,7 +171,8 @@ class Recorder:
         self._elapsed_seconds = 0.0
         self._wait_seconds = 0.0
         self._startup_seconds = 0.0
-        self._inputs: defaultdict[str, _InputRecord] = defaultdict(_InputRecord)
+        self._inputs: dict[str, _InputRecord] = {}
+        self._startup_inputs: dict[str, InputStats] = {}
         self._asked = 0.0
         self._delivered: float | None = None
 
@@ -169,24 +180,33 @@ class Recorder:
         """Leave the time until the first batch is asked for out of the account."""
         self._delivered = None
 
+    def ended(self) -> None:
+        """Note that the consumer is done with an epoch's last batch."""
+        if self._delivered is not None:
+            self._elapsed_seconds += time.perf_counter() - self._delivered
+            self._delivered = None
+
     def asked(self) -> None:
-        """Note that the consumer asks for a batch."""
+        """Note that the consumer asks for a batch, and is done with the one before."""
+        self.ended()
         self._asked = time.perf_counter()
+
+    def failed(self) -> None:
+        """Note that the consumer gets an error instead."""
+        self._waited()
 
     def delivered(self, num_rows: int, costs: Iterable[tuple[str, Meter]]) -> None:
         """Note that the consumer gets the batch it asked for."""
-        now = time.perf_counter()
-        if not self._startup_seconds:
-            self._startup_seconds = now - self._asked
+        waited = self._waited()
         self._num_batches += num_rows > 0
         self._num_rows += num_rows
-        self._wait_seconds += now - self._asked
-        self._elapsed_seconds += now - (self._asked if self._delivered is None else self._delivered)
-        self._delivered = now
         for name, meter in costs:
-            self._inputs[name].add(meter)
+            self._inputs.setdefault(name, _InputRecord()).add(meter)
+        if not self._startup_seconds:
+            self._startup_seconds = waited
+            self._startup_inputs = self._snapshot_of_inputs()
 
-    def snapshot(self, num_threads: int, memory: Memory) -> LoaderStats:
+    def snapshot(self, num_threads: int, memory: MemoryUse) -> LoaderStats:
         """Return the counters as they are now."""
         return LoaderStats(
             self._num_batches,
@@ -194,7 +214,19 @@ class Recorder:
             self._elapsed_seconds,
             self._wait_seconds,
             self._startup_seconds,
-            {name: record.snapshot() for name, record in self._inputs.items()},
+            self._snapshot_of_inputs(),
+            self._startup_inputs,
             num_threads,
             memory,
         )
+
+    def _waited(self) -> float:
+        now = time.perf_counter()
+        waited, self._asked = now - self._asked, now
+        self._wait_seconds += waited
+        self._elapsed_seconds += waited
+        self._delivered = now
+        return waited
+
+    def _snapshot_of_inputs(self) -> dict[str, InputStats]:
+        return {name: record.snapshot() for name, record in self._inputs.copy().items()}

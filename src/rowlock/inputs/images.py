@@ -172,7 +172,8 @@ class _ImagesReader(Reader):
             error.row, error.path = row, os.fsdecode(full_path)
             raise
         except OSError as error:
-            error.add_note(f"while reading row {row}, path {os.fsdecode(full_path)!r}")
+            error.row, error.filename = row, os.fsdecode(full_path)  # type: ignore[attr-defined]  # for the message above
+            error.add_note(f"while reading row {row}, path {error.filename!r}")
             raise
         note_scratch(len(data) + pixels.nbytes)
 

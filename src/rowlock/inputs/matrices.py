@@ -44,7 +44,7 @@ class StoredMatrix:
     ) -> None:
         """Write row ``places[i]`` into ``out[i]``, or the chosen columns of it; proved to be that key's row."""
         self.store.gather(places, out, columns, key_hashes=key_hashes)
-        note_read(len(places) * self.num_columns * self.dtype.itemsize)
+        note_read(len(places) * self.store.matrix_bytes // max(1, self.num_rows))  # an average row's bytes on disk
 
     def will_need(self, places: Int64Array) -> None:
         """Tell the store what is read next."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -18,9 +20,9 @@ __all__ = ["Stats"]
 class Stats(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no types
     """Adds to the logs of each epoch, and so to the history, how fast the training data came.
 
-    ``rows_per_second`` counts the model's own time too; ``wait_share``, 0 to 1, is the share of the epoch in which
-    Keras waited for a batch (on JAX an upper bound, see `LoaderStats`). At the end of training `advice` says in one
-    sentence what limited the rate.
+    ``rows_per_second`` counts the model's own time, and validation; ``wait_share``, 0 to 1, is the share of the epoch
+    in which Keras waited for a batch (on JAX an upper bound, see `LoaderStats`). At the end of training `advice` says
+    in one sentence what limited the rate.
 
     Parameters
     ----------
@@ -40,19 +42,32 @@ class Stats(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no type
             raise ConfigError(f"Stats takes what fit gets: loader.to_keras(), or the loader, not {batches!r}")
         self._loader: Loader = loader
         self._before = self._at_start = loader.stats()
+        self._began = 0.0
+        self._train_seconds = 0.0
         self.advice = ""
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002, D102 - as in Callback
-        self._at_start = self._loader.stats()
+        self._at_start, self._train_seconds = self._loader.stats(), 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002, D102 - as above
-        self._before = self._loader.stats()
+        self._before, self._began = self._loader.stats(), time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002, D102 - as above
-        epoch_stats = self._loader.stats() - self._before
-        if logs is not None:
-            logs["rows_per_second"] = epoch_stats.rows_per_second
-            logs["wait_share"] = epoch_stats.wait_share
+        seconds = time.perf_counter() - self._began  # validation included: its batches are made by the same threads
+        self._train_seconds += seconds
+        if logs is not None and seconds:
+            waited = (self._loader.stats() - self._before).wait_seconds
+            logs["rows_per_second"] = self._num_rows() / seconds
+            logs["wait_share"] = min(1.0, waited / seconds)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002, D102 - as above
-        self.advice = (self._loader.stats() - self._at_start).advice
+        whole = self._loader.stats() - self._at_start
+        self.advice = replace(whole, elapsed_seconds=self._train_seconds).advice
+
+    def _num_rows(self) -> int:
+        """Return the rows of an epoch as Keras has it: the loader may be ahead by the batches that are read early."""
+        plan, steps = self._loader.plan, (self.params or {}).get("steps")
+        if steps is None or steps == len(self._loader):
+            first = plan.first_step(plan.start.epoch + 1)
+            return plan.num_rows_between(first, first + len(self._loader))
+        return int(steps) * plan.batch_size

@@ -78,6 +78,7 @@ class CsrReader:
         self._data = self._shards("data", self._bits.itemsize)
         self._indices = self._shards("indices", self._kind.itemsize)
         num_bytes = 8 * (commit.num_rows + 1)
+        self.num_bytes = commit.num_cells * (self._bits.itemsize + self._kind.itemsize) + num_bytes
         self._indptr: Int64Array = map_file(self._matrix / "indptr" / chunk_name(0), num_bytes, random=False).view(
             "<i8"
         )

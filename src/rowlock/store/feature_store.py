@@ -189,6 +189,11 @@ class FeatureStore(CommitFacts, Mending):
         return self._path
 
     @property
+    def matrix_bytes(self) -> int:
+        """What the rows take on disk, without their keys and checks."""
+        return self._open.matrix_bytes
+
+    @property
     def keys(self) -> Keys | None:
         """The keys of all rows in order, mapped from the disk; None where rows have none."""
         return self._open.keys

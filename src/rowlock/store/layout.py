@@ -21,7 +21,15 @@ Fault = tuple[int, int, str]
 
 
 class MatrixReader(Protocol):
-    """The matrix of one commit, mapped. What was damaged since must never lead a kernel out of a map."""
+    """The matrix of one commit, mapped. What was damaged since must never lead a kernel out of a map.
+
+    Attributes
+    ----------
+    num_bytes : int
+        What all rows take on disk.
+    """
+
+    num_bytes: int
 
     def gather(
         self,

@@ -68,6 +68,11 @@ class OpenedStore:
         factors = RowFactors.of(commit.uuid, commit.row_bytes)
         self._proof = RowProof(factors, self._checks, _read_only(_NO_NUMBERS if numbers is None else numbers))
 
+    @property
+    def matrix_bytes(self) -> int:
+        """What all rows take on disk."""
+        return self._matrix.num_bytes
+
     @cached_property
     def index(self) -> KeyIndex | None:
         """From keys to rows; None without keys."""

@@ -75,6 +75,7 @@ class PackedReader:
         self._starts: UInt64Array = np.frombuffer(b"".join(starts), "<u8")
         self._offsets: Int64Array = map_file(offsets_path(path), 8 * (commit.num_rows + 1), random=False).view("<i8")
         self._sizes = np.array([self._chunk_bytes(shard) for shard in range(commit.num_shards)], np.int64)
+        self.num_bytes = int(self._sizes.sum()) + 8 * (commit.num_rows + 1)
         self._maps = [self._map(shard, size) for shard, size in enumerate(self._sizes.tolist())]
         self._bases: UInt64Array = np.array([shard.ctypes.data for shard in self._maps], np.uint64)
         self._residency_is_told = bool(self._maps) and os.access(packed_shard_path(path, 0), os.W_OK)
