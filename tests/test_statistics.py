@@ -322,15 +322,16 @@ def test_what_was_dropped_is_not_told(tmp_path, caplog):
 
 
 def test_saved_statistics_are_the_same_numbers(tmp_path, rng):
-    values = rng.standard_normal((50, 3)) * [1, 1e-30, 1]
+    values = rng.standard_normal((50, 4)) * [1, 1e-30, 1, 1e300]
     values[:, 2] = np.nan
-    found = FeatureStore.write(tmp_path / "s", values, columns=["ä", "b", "c"], dtype="float64").statistics
+    found = FeatureStore.write(tmp_path / "s", values, columns=["ä", "b", "c", "d"], dtype="float64").statistics
     found.save(tmp_path / "growth.json")
     again = rl.ColumnStatistics.load(tmp_path / "growth.json")
-    assert (again.columns, again.num_rows, again.num_columns) == (("ä", "b", "c"), 50, 3)
+    assert (again.columns, again.num_rows, again.num_columns) == (("ä", "b", "c", "d"), 50, 4)
     for name in FACTS:
         assert np.array_equal(getattr(again, name), getattr(found, name), equal_nan=True), name
-    assert repr(again) == "ColumnStatistics(3 columns over 50 rows)"
+    assert repr(again) == "ColumnStatistics(4 columns over 50 rows)"
+    assert again.std[3] == np.inf
 
 
 @pytest.mark.parametrize(

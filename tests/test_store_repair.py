@@ -30,7 +30,7 @@ from rowlock.errors import (
     StoreError,
     StoreLockedError,
 )
-from rowlock.store import FeatureStore
+from rowlock.store import FeatureStore, repair
 
 NUM_ROWS, NUM_COLUMNS = 23, 5
 ROW_BYTES = 4 * NUM_COLUMNS
@@ -200,6 +200,18 @@ def test_a_damaged_check_needs_all_that_is_damaged_to_be_proved(tmp_path):
         assert ranges(FeatureStore.open(path).verify())[:2] == [(3, 4), (15, 16)]
     assert store.repair(values()) == []
     require_as_written(path, "int")
+
+
+def test_many_rows_of_other_values_are_not_held_in_memory(tmp_path, monkeypatch):
+    store = make(tmp_path / "s.zarr", "int")
+    for row in (0, 1, 2, 22):
+        damage_row(tmp_path / "s.zarr", row)
+    monkeypatch.setattr(repair, "_REFUSED_BYTES", 2 * ROW_BYTES)
+    source = values()
+    source[:3] += 1
+    with pytest.raises(StoreCorruptError, match="3 damaged rows"):
+        store.repair(source[start : start + 1] for start in range(NUM_ROWS))
+    assert ranges(FeatureStore.open(tmp_path / "s.zarr").verify()) == [(0, 3)]
 
 
 def test_damaged_keys_must_come_back_first(tmp_path):

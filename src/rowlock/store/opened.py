@@ -260,7 +260,7 @@ class OpenedStore:
             f"row {row}{name} of {self.path} is not as it was written: row_check {int(found[wrong[0]]):016x},"
             f" stored {int(stored[wrong[0]]):016x}; {cause}. It lies in {self._matrix.place_of(row)}."
             f" {len(wrong)} of the {len(rows)} gathered rows are damaged, none was delivered."
-            " `store.verify()` lists all; restore the file from a copy, or write those rows again.",
+            " `store.verify()` lists all; restore the file from a copy, or give the data to `store.repair(source)`.",
             rows=sorted(set(rows[wrong].tolist())),
         )
 

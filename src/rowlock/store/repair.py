@@ -40,9 +40,17 @@ class _Refused:
 
     def add(self, rows: Int64Array, block: AnyArray, checks: UInt64Array) -> None:
         self.rows.append(rows)
-        self.blocks.append(block)
         self.checks.append(checks)
         self.num_bytes += block.nbytes
+        if self.is_held:
+            self.blocks.append(block)
+        else:
+            self.blocks.clear()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the rows themselves are still here: so many are not damaged checks, but other data."""
+        return self.num_bytes <= _REFUSED_BYTES
 
 
 def repair_rows(path: Path, matrix: Matrix, keys: Any, report: Callable[[int], None]) -> list[tuple[int, int, str]]:
@@ -69,17 +77,15 @@ def _repair(opened: OpenedStore, damaged: Int64Array, source: Source, keys: Keys
         _write_rows(opened, rows[proved], block[proved])
         if not proved.all():
             refused.add(rows[~proved], block[~proved], checks[~proved])
-        if refused.num_bytes > _REFUSED_BYTES:
-            break
     if refused.rows:
         _repair_checks(opened, refused)
 
 
 def _repair_checks(opened: OpenedStore, refused: _Refused) -> None:
     """Take the source's rows if all checks together are then those that were committed; else refuse them."""
-    rows, block, checks = (np.concatenate(parts) for parts in (refused.rows, refused.blocks, refused.checks))
-    rows, first = np.unique(rows, return_index=True)
-    if opened.rows_digest_with(rows, checks[first]) != opened.commit.rows_digest:
+    rows, first = np.unique(np.concatenate(refused.rows), return_index=True)
+    checks = np.concatenate(refused.checks)[first]
+    if not refused.is_held or opened.rows_digest_with(rows, checks) != opened.commit.rows_digest:
         name = "" if opened.keys is None else f" (key {opened.keys.describe(rows[:1])})"
         raise StoreCorruptError(
             f"{len(rows):,} damaged rows of {opened.path} cannot be repaired from this source: it has other values"
@@ -88,9 +94,9 @@ def _repair_checks(opened: OpenedStore, refused: _Refused) -> None:
             " in their place, use store.replace.",
             rows=rows.tolist(),
         )
-    _write_rows(opened, rows, block[first])
+    _write_rows(opened, rows, np.concatenate(refused.blocks)[first])
     places = places_of_checks(opened.commit, rows)
-    write_changes(opened.path / places.name, places.changes(checks[first][:, None]))
+    write_changes(opened.path / places.name, places.changes(checks[:, None]))
 
 
 def _offered(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,14 +99,19 @@ class ColumnStatistics:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ConfigError(f"{path} does not hold the statistics of columns: {error}") from error
 
-    def _lists(self) -> dict[str, list[float | None]]:
-        """Return the arrays for JSON, which has no NaN."""
-        return {
-            name: [None if np.isnan(value) else float(value) for value in getattr(self, name)] for name in _ARRAY_NAMES
-        }
+    def _lists(self) -> dict[str, list[float | str | None]]:
+        """Return the arrays for JSON."""
+        return {name: [_as_json(value) for value in getattr(self, name).tolist()] for name in _ARRAY_NAMES}
 
 
 _ARRAY_NAMES = tuple(part.name for part in fields(ColumnStatistics) if part.name not in {"num_rows", "columns"})
+
+
+def _as_json(value: float) -> float | str | None:
+    """Return what NumPy reads back as `value`; JSON has neither NaN nor infinity."""
+    if math.isnan(value):
+        return None
+    return str(value) if math.isinf(value) else value
 
 
 def _parsed(content: dict[str, Any]) -> ColumnStatistics:
