@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -299,6 +301,10 @@ def test_predictions_use_the_numbers_of_the_training(tmp_path):
         found, numbers_found = delivered(data)
         order = [numbers_found.tolist().index(row) for row in rows]
         assert found[order].tobytes() == expected.tobytes()
+    values = numbers()
+    values[3, 1] = np.nan
+    filled, numbers_found = delivered(dataset(values, standardize=saved, fill_missing="mean"))
+    assert filled[numbers_found == 3][0, 1] == 0
 
 
 def test_saved_numbers_of_other_columns_are_refused(tmp_path):
@@ -376,6 +382,30 @@ def test_a_run_goes_on_only_with_the_same_numbers(tmp_path):
     loader(standardize=True).load_state_dict(state)
     with pytest.raises(StateError, match="input:f was"):
         loader(standardize="store").load_state_dict(of_store)
+
+
+def test_measuring_takes_little_memory(tmp_path):
+    num_rows = 10_000
+    matrix = np.random.default_rng(0).standard_normal((num_rows, 1000)).astype(np.float32)
+    store = rl.FeatureStore.write(tmp_path / "s.zarr", matrix, keys=np.arange(num_rows), layout="raw")
+    frame = pd.DataFrame({"id": np.random.default_rng(1).permutation(num_rows)})
+    data = rl.Dataset(frame, {"f": rl.Features(store, key="id", standardize=True)}, key="id")
+    data.select([1, 2]).fit_statistics()
+    tracemalloc.start()
+    try:
+        (data,) = data.fit_statistics()
+        assert tracemalloc.get_traced_memory()[1] < 12 << 20, "of 38 MiB"
+    finally:
+        tracemalloc.stop()
+    assert np.allclose(data.statistics["f"].mean, matrix.mean(axis=0, dtype=float), atol=1e-12)
+
+
+def test_rows_that_are_dropped_are_not_measured(tmp_path):
+    rl.FeatureStore.write(tmp_path / "s.zarr", numbers()[:50], keys=keys()[:50])
+    data = dataset(str(tmp_path / "s.zarr"), standardize=True, missing="drop")
+    assert (len(data), len(data.dropped["f"])) == (50, 10)
+    (data,) = data.fit_statistics()
+    assert data.statistics["f"].num_rows == 50
 
 
 def test_the_progress_is_told(tmp_path):

@@ -9,6 +9,7 @@ import shutil
 import sys
 import threading
 import traceback
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -137,6 +138,22 @@ def test_every_kind_of_source_repairs(tmp_path, form):
     require_as_written(tmp_path / "s.zarr", "text")
 
 
+def test_repair_takes_little_memory_whatever_is_damaged(tmp_path):
+    matrix = np.random.default_rng(0).standard_normal((10_000, 1000)).astype(np.float32)
+    store = FeatureStore.write(tmp_path / "s.zarr", matrix[:9000], layout="raw", shard_bytes=1 << 24)
+    for shard in (0, 1):
+        with (tmp_path / f"s.zarr/matrix/c.{shard}.0").open("r+b") as file:
+            file.write(bytes(1 << 23))
+    store.repair(matrix[:1])
+    tracemalloc.start()
+    try:
+        assert store.repair(matrix[:9000]) == []
+        assert tracemalloc.get_traced_memory()[1] < 24 << 20, "of 34 MiB"
+    finally:
+        tracemalloc.stop()
+    assert np.array_equal(store[4000:4100], matrix[4000:4100])
+
+
 def test_a_shard_of_zeros_comes_back(tmp_path):
     store = make(tmp_path / "s.zarr", "int")
     with (tmp_path / "s.zarr/matrix/c.1.0").open("r+b") as file:
@@ -225,7 +242,7 @@ def test_damaged_keys_must_come_back_first(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "arguments", "message"),
     [
-        ("int", (np.ones((NUM_ROWS, 4)),), "the source has 4 columns"),
+        ("int", (np.ones((NUM_ROWS, 4)),), "the block has 4 columns"),
         ("int", (values(), [1, 2]), "only 2 keys, but more rows"),
         ("int", (values()[:1], [100, 101]), "2 keys for 1 rows"),
         (None, (values(), list(range(NUM_ROWS))), "has no keys: leave keys= out"),
@@ -334,6 +351,18 @@ def test_a_damaged_row_may_get_new_values_and_its_neighbours_damage_stays_seen(t
     damage_check(tmp_path / "s.zarr", 20)
     with pytest.raises(StoreCorruptError, match="store.repair` first"):
         store.replace([104], np.ones((1, NUM_COLUMNS)))
+
+
+def test_columns_or_keys_of_another_name_are_refused(tmp_path):
+    ids = pd.Series(keys_of("text"), name="object_id")
+    frame = pd.DataFrame(values(), columns=list("abcde"))
+    store = FeatureStore.write(tmp_path / "s.zarr", frame, keys=ids, layout="raw")
+    for mend in (store.repair, lambda rows, keys: store.replace(keys, rows)):
+        with pytest.raises(ConfigError, match="column 0 of the block is 'e', but that of .* is 'a'"):
+            mend(frame[list("edcba")], ids)
+        with pytest.raises(ConfigError, match="are called 'parent_id', but those of .* are 'object_id'"):
+            mend(frame, ids.rename("parent_id"))
+    assert store.replace(ids, frame) == NUM_ROWS
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import numpy as np
 
 from rowlock.errors import ConfigError, StoreCorruptError
 from rowlock.keys import Keys
+from rowlock.store.block_checks import require_columns, require_key_name
 from rowlock.store.blocks import Source
 from rowlock.store.cast import cast_block
 from rowlock.store.raw_places import places_of_checks, places_of_rows
@@ -57,10 +58,8 @@ def repair_rows(path: Path, matrix: Matrix, keys: Any, report: Callable[[int], N
     """See `FeatureStore.repair`."""
     with locked(path, "store.repair") as opened:
         source = Source.of(matrix)
-        if source.num_columns != opened.commit.num_columns:
-            raise ConfigError(
-                f"the source has {source.num_columns} columns, but {path} has {opened.commit.num_columns}"
-            )
+        require_columns(path, opened.commit, source)
+        require_key_name(path, opened.commit, keys)
         _require_keys(opened)
         damaged = opened.damaged_rows(lambda done, _: report(done))
         if len(damaged):

@@ -10,6 +10,7 @@ import numpy as np
 from rowlock.arguments import row_numbers
 from rowlock.errors import ConfigError, MissingKeysError, RepeatedKeysError, StoreCorruptError, StoreWriteError
 from rowlock.keys import Keys
+from rowlock.store.block_checks import require_columns, require_key_name
 from rowlock.store.blocks import Source
 from rowlock.store.cast import cast_block
 from rowlock.store.files import sync_folder, write_json, writing
@@ -70,8 +71,9 @@ def replace_rows(path: Path, keys: Any, matrix: Matrix) -> int:
     """See `FeatureStore.replace`."""
     with locked(path, "store.replace") as opened:
         commit = opened.commit
+        require_key_name(path, commit, keys)
         rows, hashes = _rows_of(opened, keys)
-        block = _block_of(commit, matrix, rows)
+        block = _block_of(path, commit, matrix, rows)
         if len(rows):
             _write(opened, rows, block, checks_of(commit, block, hashes))
         return len(rows)
@@ -125,13 +127,10 @@ def _rows_of(opened: OpenedStore, keys: Any) -> tuple[Int64Array, UInt64Array]:
     return rows, wanted.hash()
 
 
-def _block_of(commit: Commit, matrix: Matrix, rows: Int64Array) -> AnyArray:
+def _block_of(path: Path, commit: Commit, matrix: Matrix, rows: Int64Array) -> AnyArray:
     """Return the new rows as they are stored."""
     source = Source.of(matrix)
-    if source.num_columns != commit.num_columns:
-        raise ConfigError(f"the new rows have {source.num_columns} columns, but the store has {commit.num_columns}")
-    if source.columns and commit.columns and source.columns != commit.columns:
-        raise ConfigError("the new rows have other column names than the store; bring them into its order")
+    require_columns(path, commit, source)
     blocks = [cast_block(block, commit.row_dtype, columns=commit.columns) for _, block in source.blocks]
     whole = np.concatenate([np.empty((0, commit.num_columns), commit.row_dtype), *blocks])
     if len(whole) != len(rows):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from rowlock.errors import ConfigError, RepeatedKeysError, StoreWriteError
-from rowlock.keys import Keys, key_name
+from rowlock.keys import Keys
+from rowlock.store.block_checks import require_columns, require_key_name
 from rowlock.store.blocks import Source
 from rowlock.store.cast import cast_block
 from rowlock.store.files import PARTIAL, sync_folder, write_json, writing
@@ -108,8 +109,8 @@ class StoreWriter:
         block by block, and the blocks before the refused one are kept.
         """
         source = Source.of(block)
-        self._require_columns(source)
-        self._require_key_name(keys)
+        require_columns(self._path, self._commit, source)
+        require_key_name(self._path, self._commit, keys)
         known = None if keys is None else Keys.of(keys, "keys")
         if known is not None and source.num_rows is not None and len(known) != source.num_rows:
             raise ConfigError(f"{len(known):,} keys for {source.num_rows:,} rows")
@@ -218,26 +219,6 @@ class StoreWriter:
                 f" to {self._path}. A store has one row for a key; drop the repeats first."
             )
         return keys.hash()
-
-    def _require_columns(self, source: Source) -> None:
-        commit = self._commit
-        if source.num_columns != commit.num_columns:
-            raise ConfigError(f"the block has {source.num_columns} columns, but {self._path} has {commit.num_columns}")
-        if source.columns and commit.columns and source.columns != commit.columns:
-            pairs = zip(source.columns, commit.columns, strict=True)
-            first = next(i for i, (ours, theirs) in enumerate(pairs) if ours != theirs)
-            raise ConfigError(
-                f"column {first} of the block is {source.columns[first]!r}, but that of {self._path} is"
-                f" {commit.columns[first]!r}. Bring the columns into the store's order."
-            )
-
-    def _require_key_name(self, keys: Any) -> None:
-        name = None if keys is None else key_name(keys)
-        if name and self._commit.key_name and name != self._commit.key_name:
-            raise ConfigError(
-                f"the keys are called {name!r}, but those of {self._path} are {self._commit.key_name!r}."
-                " Rename the series if they are the same thing."
-            )
 
     def _commit_rows(self, files: RowFiles, matrix: MatrixWriter) -> None:
         """Write data first, then what describes it, then the root: readers believe the root alone."""
