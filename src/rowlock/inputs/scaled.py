@@ -37,6 +37,7 @@ class NumberReader(Protocol):
 
     spec: ArraySpec
     missing_rows: Int64Array | None
+    piece_rows: int | None
     source_dtype: np.dtype[Any]
     column_names: tuple[str, ...] | None
 
@@ -90,6 +91,7 @@ class ScaledReader(Reader):
         self._name = name
         self.spec = raw.spec
         self.missing_rows = raw.missing_rows
+        self.piece_rows = raw.piece_rows
         self.statistics = statistics
         self.is_measured = measured
         self._num_columns = int(np.prod(raw.spec.shape))
