@@ -1,6 +1,8 @@
 """Settings and the smallest of helpers that all tests share."""
 
+import contextlib
 import os
+import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -31,3 +33,23 @@ def frame():
             "price": numbers + 0.5,
         }
     )
+
+
+@pytest.fixture
+def time_limit():
+    """Return a context that ends a test that hangs: ``with time_limit(60): ...``, in seconds, in the main thread."""
+
+    @contextlib.contextmanager
+    def limited(seconds):
+        def too_late(*_):
+            raise TimeoutError(f"not done after {seconds} s")
+
+        before = signal.signal(signal.SIGALRM, too_late)
+        signal.alarm(seconds)
+        try:
+            yield
+        finally:
+            signal.alarm(0)
+            signal.signal(signal.SIGALRM, before)
+
+    return limited
