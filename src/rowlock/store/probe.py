@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Choice", "Probe", "spread"]
 
-_SPARSE = 0.9  # share of zeros from which making rows dense is faster than copying dense ones
+_SPARSE = 0.8  # share of zeros from which making rows dense is as fast as copying and checking dense ones
 _WORTH_PACKING = 1.2  # how much smaller the rows must become
 _SHUFFLE_GAIN = 0.9  # transposing must save a tenth, because undoing it takes time
 _ROW_OVERHEAD = 24  # bytes beside the chunk of a packed row: its entries in Zarr's index and in row_offsets
 
-# Only beyond these does rows' later nature prove a choice wrong: the rates on both sides are alike in between.
-_NOT_SPARSE, _VERY_SPARSE = 0.8, 0.95
+# Only beyond these do later rows prove a choice wrong: in between it hardly matters.
+_NOT_SPARSE, _VERY_SPARSE = 0.6, 0.9
 _NOT_WORTH_PACKING, _WELL_WORTH_PACKING = 1.05, 1.5
 
 
