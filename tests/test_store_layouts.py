@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import re
 import shutil
@@ -128,6 +129,39 @@ def test_a_block_of_many_mebibytes_is_one_append(path, layout):
     assert np.array_equal(store[rows], block[rows])
 
 
+def test_what_the_disk_is_told_about_are_the_bytes_that_will_be_read(path):
+    from rowlock.store.csr_kernels import find_cells
+
+    matrix, rows = sparse(40, 30, 0.4), np.array([7, 0, 39, 7, 21])
+    addresses, num_bytes = np.empty(5, np.uint64), np.empty(5, np.int64)
+    reader = FeatureStore.write(path, matrix, layout="csr")._opened._matrix
+    find_cells(
+        rows, reader._indptr, reader._data.bases, 4, reader._cells_per_shard, reader._num_cells, addresses, num_bytes
+    )
+    for row, address, count in zip(rows, addresses.tolist(), num_bytes.tolist(), strict=True):
+        assert ctypes.string_at(address, count) == matrix[row][matrix[row] != 0].tobytes()
+    reader = FeatureStore.write(path, matrix, layout="packed", shard_bytes=900, overwrite=True)._opened._matrix
+    assert len(reader._maps) > 2
+    for address, count in zip(*(values.tolist() for values in reader._find(rows)), strict=True):
+        chunk = ctypes.string_at(address, count)
+        assert chunk[:8] in reader._starts.tobytes()
+        assert int.from_bytes(chunk[12:16], "little") == count
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_store_that_may_only_be_read_is_told_about_without_asking_what_is_in_memory(path, layout):
+    matrix = sparse(500, 60, 0.3)
+    store = FeatureStore.write(path, matrix, layout=layout, shard_bytes=5000)
+    reader = store._opened._matrix
+    for shards in [getattr(reader, name) for name in ("_shards", "_data", "_indices") if hasattr(reader, name)]:
+        if not callable(shards):
+            shards.residency_is_told = False
+    reader._residency_is_told = False
+    rows = np.random.default_rng(0).integers(0, 500, 900)
+    store.will_need(rows)
+    assert np.array_equal(store[rows], matrix[rows])
+
+
 # --- the decoder -------------------------------------------------------------------------------------------
 
 
@@ -249,6 +283,23 @@ def test_a_missing_inner_chunk_is_an_error_and_not_zeros(path):
     with pytest.raises(StoreCorruptError) as caught:
         FeatureStore.open(path)[:]
     assert caught.value.rows == (2,)
+
+
+def test_a_damaged_or_shortened_index_is_reported_although_rows_are_whole(path):
+    matrix = rounded(30, 40)
+    FeatureStore.write(path, matrix, layout="packed", shard_bytes=1000)
+    last = max((path / "matrix").glob("c.*"), key=lambda file: int(file.name.split(".")[1]))
+    for file in (path / "matrix/c.0.0", last):
+        original = file.read_bytes()
+        shorter = [original[:-1]] if file == last else []
+        for damaged in [original[:-9] + bytes([original[-9] ^ 4]) + original[-8:], *shorter]:
+            file.unlink()
+            file.write_bytes(damaged)
+            store = FeatureStore.open(path)
+            assert np.array_equal(store[:], matrix)
+            assert [reason for *_, reason in store.verify()] == [f"the Zarr index of {file}"]
+        file.write_bytes(original)
+    assert FeatureStore.open(path).verify() == []
 
 
 def test_damaged_offsets_are_not_appended_to(path):

@@ -146,12 +146,13 @@ class PackedReader:
         return map_file(packed_shard_path(self._path, shard), num_bytes + index_bytes, random=True)
 
     def _has_index(self, shard: int) -> bool:
-        """Return whether the index is right; a shard that a later writer has replaced need not have it there."""
+        """Return whether the index is right; the last shard may have been replaced by a longer one meanwhile."""
         first, stop = self._rows_of(shard)
         edges = self._offsets[first : stop + 1] - self._offsets[first]
         size = packed_shard_path(self._path, shard).stat().st_size
-        if size != edges[-1] + _ENTRY_BYTES * self._rows_per_shard + INDEX_SUM_BYTES:
-            return bool(shard == len(self._sizes) - 1)
+        expected = int(edges[-1]) + _ENTRY_BYTES * self._rows_per_shard + INDEX_SUM_BYTES
+        if size != expected:
+            return size > expected and shard == len(self._sizes) - 1
         with packed_shard_path(self._path, shard).open("rb") as file:
             file.seek(int(edges[-1]))
             return file.read() == shard_index(edges, self._rows_per_shard)
