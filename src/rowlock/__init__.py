@@ -7,6 +7,7 @@ from rowlock.engine import Engine
 from rowlock.errors import RowlockError
 from rowlock.inputs import Column, Columns, Features, Images, Input, Labels, Reader
 from rowlock.loader import Loader
+from rowlock.packing import pack
 from rowlock.plan import Plan
 from rowlock.store import ColumnStatistics, FeatureStore
 
@@ -29,4 +30,5 @@ __all__ = [
     "Reader",
     "RowlockError",
     "errors",
+    "pack",
 ]

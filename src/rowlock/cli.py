@@ -1,6 +1,7 @@
-"""The command line: ``rowlock demo``, ``rowlock selftest``, ``rowlock info``.
+"""The command line: ``rowlock demo``, ``rowlock selftest``, ``rowlock pack``, ``rowlock info``.
 
-Exit codes: 0 all right, 1 a problem was found, 2 misuse. Errors of Rowlock are one line, without a traceback.
+Exit codes: 0 all right, 1 a problem was found, 2 misuse, 130 stopped by Ctrl-C. Errors of Rowlock are one line,
+without a traceback.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 console = Console()
-PROBLEM, MISUSE = 1, 2
+PROBLEM, MISUSE, STOPPED = 1, 2, 130
 
 
 def main() -> None:
@@ -98,6 +99,67 @@ def selftest(
         raise typer.Exit(PROBLEM)
 
 
+@app.command(
+    epilog="""Examples:
+
+rowlock pack features.parquet growth.zarr --key object_id
+
+rowlock pack table.csv growth.zarr --key id --key-type text --columns age,height
+
+rowlock pack matrix.npy growth.zarr --dtype float16
+
+rowlock pack file.h5::group/features growth.zarr --key group/ids
+
+rowlock pack cells.h5ad cells.zarr --dataset layers/counts
+
+rowlock pack old_bcolz_folder growth.zarr --overwrite"""
+)
+def pack(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Parquet, CSV, Arrow, .npy, .npz, HDF5, AnnData, Zarr or bcolz; file.h5::name for an array."
+        ),
+    ],
+    store: Annotated[Path, typer.Argument(help="The feature store to make.")],
+    key: Annotated[str | None, typer.Option(help="Column that identifies the rows.")] = None,
+    key_type: Annotated[str | None, typer.Option(help="Of the keys of a CSV file: int or text.")] = None,
+    columns: Annotated[str | None, typer.Option(help="Features wanted, by name or number: a,b,c; default all.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Array inside of an .npz, HDF5, Zarr or AnnData source.")] = None,
+    dtype: Annotated[str, typer.Option(help="What is stored; 'source' keeps the source's.")] = "float32",
+    layout: Annotated[str, typer.Option(help="How rows are stored; auto looks at the data.")] = "auto",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the store, once the new one is complete.")
+    ] = False,
+) -> None:
+    """Write a feature store from a file of another format, in a stream.
+
+    Ctrl-C keeps the rows so far as a whole store.
+    """
+    import time
+
+    from rowlock.packing import pack as run
+
+    started = time.perf_counter()
+    try:
+        packed = run(
+            source,
+            store,
+            key=key,
+            key_type=key_type,
+            columns=None if columns is None else _columns(columns),
+            dataset=dataset,
+            dtype=None if dtype == "source" else dtype,
+            layout=layout,
+            overwrite=overwrite,
+            progress=console.is_terminal,
+        )
+    except KeyboardInterrupt as stop:
+        Console(stderr=True).print(escape(str(stop) or "stopped: nothing was written"), highlight=False)
+        raise typer.Exit(STOPPED) from None
+    _show_packed(packed, time.perf_counter() - started)
+
+
 @app.command()
 def info() -> None:
     """Print the versions of everything that matters."""
@@ -110,12 +172,39 @@ def info() -> None:
     table.add_row("rowlock", rowlock.__version__)
     table.add_row("python", platform.python_version())
     table.add_row("system", f"{platform.system()} {platform.machine()}")
-    needed = ("numpy", "numba", "narwhals", "pyarrow")
-    optional = ("keras", "jax", "torch", "tensorflow", "tensorflow-cpu", "ray", "pandas", "polars")
+    needed = ("numpy", "numba", "narwhals", "pyarrow", "tensorstore", "blosc2")
+    optional = ("keras", "jax", "torch", "tensorflow", "tensorflow-cpu", "ray", "pandas", "polars", "h5py")
     for package in (*needed, *optional):
         table.add_row(package, _version(metadata, package))
     table.add_row("decoders", versions())
     console.print(table)
+
+
+def _columns(text: str) -> list[str | int]:
+    """Return what is listed between commas: numbers, if all of it is."""
+    listed = [part.strip() for part in text.split(",")]
+    return [int(part) for part in listed] if all(part.isdecimal() for part in listed) else [*listed]
+
+
+def _show_packed(store: rowlock.FeatureStore, seconds: float) -> None:
+    from rich.filesize import decimal
+
+    num_bytes = store.num_rows * store.num_columns * store.dtype.itemsize
+    on_disk = sum(file.stat().st_blocks * 512 for file in store.path.rglob("*") if file.is_file())
+    keys = (
+        f"{store.key_kind} keys {store.key_name or ''}".rstrip() if store.key_kind else "no keys: joined by row number"
+    )
+    table = Table(box=None, show_header=False)
+    table.add_row("store", escape(str(store.path)))
+    table.add_row(
+        "rows", f"{store.num_rows:,} rows x {store.num_columns:,} columns, {store.dtype}, layout {store.layout}"
+    )
+    table.add_row("keys", escape(keys))
+    table.add_row("size", f"{decimal(on_disk)} on disk, {decimal(num_bytes)} of numbers")
+    table.add_row(
+        "time", f"{seconds:.1f} s: {store.num_rows / seconds:,.0f} rows/s, {decimal(int(num_bytes / seconds))}/s"
+    )
+    console.print(table, highlight=False)
 
 
 def _version(metadata: Any, package: str) -> str:

@@ -18,6 +18,8 @@
     │   ├── StoreCorruptError                    stored bytes are not those that were written
     │   ├── StoreLockedError                     another process is writing
     │   └── StoreWriteError                      the disk refused; the last commit is safe
+    ├── SourceError                              a file of another format is damaged, or cannot be read
+    │   └── SourceNotFoundError (FileNotFoundError)
     ├── StateError (ValueError)                  a saved state belongs to other data or another order
     ├── IncompleteEpochError                     delivered + dropped is not what was planned
     ├── LoaderClosedError (RuntimeError)
@@ -45,6 +47,8 @@ __all__ = [
     "RepeatedKeysError",
     "RowError",
     "RowlockError",
+    "SourceError",
+    "SourceNotFoundError",
     "StateError",
     "StoreCorruptError",
     "StoreError",
@@ -206,6 +210,14 @@ class StoreLockedError(StoreError):
 
 class StoreWriteError(StoreError):
     """The disk refused a write; the last commit is safe."""
+
+
+class SourceError(RowlockError):
+    """A file, folder or frame of another format is damaged, cut off, or not what its name says."""
+
+
+class SourceNotFoundError(SourceError, FileNotFoundError):
+    """There is nothing at this address."""
 
 
 class StateError(RowlockError, ValueError):

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from rowlock.errors import ConfigError, MissingKeysError, StoreError
-from rowlock.keys import Keys, key_name
+from rowlock.keys import Keys
+from rowlock.keys import key_name as series_name
 from rowlock.store.blocks import Source
 from rowlock.store.building import built_beside, store_path
 from rowlock.store.commit_facts import CommitFacts
@@ -68,6 +69,7 @@ class FeatureStore(CommitFacts, Mending):
         matrix: Matrix,
         *,
         keys: Any = None,
+        key_name: str | None = None,
         columns: Sequence[str] | None = None,
         dtype: Any = "float32",
         layout: str = "auto",
@@ -86,6 +88,8 @@ class FeatureStore(CommitFacts, Mending):
         keys : array, list or Series of int or str, or None
             The identity of every row; no repeats. The name of a Series is stored as the keys' name. None: the
             store has no keys, and is read by row number.
+        key_name : str or None
+            What the keys are called, where they are no named Series.
         columns : list of str, or None
             Names of the columns; a frame has its own.
         dtype : dtype or None
@@ -117,7 +121,7 @@ class FeatureStore(CommitFacts, Mending):
             num_columns=source.num_columns,
             columns=source.columns if columns is None else tuple(columns),
             key_kind=source.key_kind if known is None else known.kind,
-            key_name=key_name(keys),
+            key_name=series_name(keys) if key_name is None else key_name,
             dtype=source.dtype if dtype is None else dtype,
             layout=layout,
             shard_bytes=shard_bytes,

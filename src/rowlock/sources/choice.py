@@ -1,0 +1,100 @@
+"""Which columns of a table are features, and which one holds the keys."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rowlock.errors import ConfigError
+from rowlock.table import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from rowlock.arrays import Int64Array
+
+__all__ = ["Choice", "chosen_numbers"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The columns taken from a table.
+
+    Attributes
+    ----------
+    features : tuple of str
+    key : str or None
+    dtype : numpy.dtype
+        That holds the values of all features.
+    """
+
+    features: tuple[str, ...]
+    key: str | None
+    dtype: np.dtype[Any]
+
+    @staticmethod
+    def of(
+        address: str, dtypes: Mapping[str, np.dtype[Any] | None], key: str | None, columns: Sequence[str | int] | None
+    ) -> Choice:
+        """Choose from the columns of a table, or say what cannot be chosen.
+
+        Parameters
+        ----------
+        address : str
+        dtypes : mapping
+            Of every column, in order; None where it does not hold numbers.
+        key, columns
+            As the user gave them; columns None: all but the key.
+
+        Raises
+        ------
+        ConfigError
+            No such column, one twice, no feature left, or one that does not hold numbers.
+        """
+        if key is not None:
+            _require(address, "key", [key], dtypes)
+        features = [name for name in dtypes if name != key] if columns is None else list(columns)
+        _require(address, "columns", features, dtypes)
+        if key in features:
+            raise ConfigError(f"{address}: column {key!r} is the key, and cannot be a feature as well")
+        wrong = [name for name in features if dtypes[str(name)] is None]
+        if wrong:
+            raise ConfigError(
+                f"{address}: features are numbers, but {len(wrong)} column(s) are not: {wrong[:5]!r}."
+                " Name the one that identifies the rows as key=, choose others with columns=, or encode them first."
+            )
+        if not features:
+            raise ConfigError(f"{address} has no column that could be a feature (its columns: {list(dtypes)[:8]!r})")
+        kinds = [kind for kind in (dtypes[str(name)] for name in features) if kind is not None]
+        return Choice(tuple(map(str, features)), key, np.result_type(*kinds))
+
+
+def chosen_numbers(
+    address: str, columns: Iterable[str | int], num_columns: int, names: Sequence[str] | None
+) -> Int64Array:
+    """Return the numbers of the columns that a user named by name or number, int64, shape (k,)."""
+    places = {name: place for place, name in enumerate(names or ())}
+    found = [places.get(column, -1) if isinstance(column, str) else int(column) for column in columns]
+    for column, place in zip(columns, found, strict=True):
+        if not 0 <= place < num_columns:
+            has = f"{num_columns} columns" + ("" if places else " without names: choose them by number, from 0")
+            raise ConfigError(f"{address} has no column {column!r}; it has {has}.{nearest(str(column), places)}")
+    if len(set(found)) < len(found) or not found:
+        raise ConfigError(f"{address}: columns= names one or more different columns, not {list(columns)!r}")
+    return np.array(found, np.int64)
+
+
+def _require(address: str, argument: str, wanted: Sequence[str | int], names: Iterable[str]) -> None:
+    known = list(names)
+    for name in wanted:
+        if name not in known:
+            raise ConfigError(
+                f"{address} has no column {name!r} ({argument}=).{nearest(str(name), known)}"
+                f" Its columns: {known[:8]!r}{'...' if len(known) > 8 else ''}"
+            )
+    twice = [name for name, count in Counter(wanted).items() if count > 1]
+    if twice:
+        raise ConfigError(f"{address}: {argument}= names {twice[:5]!r} more than once")

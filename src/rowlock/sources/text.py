@@ -1,0 +1,128 @@
+"""CSV: streamed, each column with the type that its use asks for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rowlock.errors import ConfigError, KeyTypeError
+from rowlock.keys import Keys
+from rowlock.sources.arrow import dense
+from rowlock.sources.base import RowSource, block_rows, reading
+from rowlock.sources.choice import Choice
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+__all__ = ["CsvFile"]
+
+_READ_BYTES = 4 << 20
+
+
+class CsvFile(RowSource):
+    """A CSV file with a header line; compressed ones (``.csv.gz``) as well.
+
+    Features are read as float64, or as int64 where the store is to hold whole numbers. Empty fields are missing
+    values. Keys stay what is written: they are whole numbers only if all of them are written as Python writes
+    them, so that "007" is never 7.
+
+    Parameters
+    ----------
+    path : Path
+    key, columns
+        As in `Choice.of`.
+    dtype : numpy.dtype or None
+        What the store will hold.
+    key_type : "int", "text" or None
+        None: as the first block of keys looks.
+    """
+
+    num_rows = None
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        key: str | None,
+        columns: Sequence[str | int] | None,
+        dtype: Any = None,
+        key_type: str | None = None,
+    ) -> None:
+        self.address = str(path)
+        self._path = path
+        self._key_type = key_type
+        whole = dtype is not None and np.dtype(dtype).kind in "iu"
+        self.dtype = np.dtype(np.int64 if whole else np.float64)
+        with reading(self.address), self._stream({}, None) as first:
+            schema = first.schema
+        self._choice = self._choose(schema, key, columns)
+        self.columns, self.num_columns = self._choice.features, len(self._choice.features)
+        self.key_name = key
+
+    def blocks(self) -> Iterator[tuple[Keys | None, Any]]:
+        import pyarrow as pa
+
+        key = self._choice.key
+        types = dict.fromkeys(self._choice.features, pa.from_numpy_dtype(self.dtype))
+        types |= {} if key is None else {key: pa.string()}
+        most = block_rows(self.row_bytes)
+        with reading(self.address):
+            batches = self._stream(types, list(types))
+        with batches:
+            first_row = 0
+            while True:
+                with reading(self.address):
+                    batch = next(batches, None)
+                if batch is None:
+                    return
+                for start in range(0, batch.num_rows, most):
+                    part = batch.slice(start, most)
+                    keys = None if key is None else self._keys(part.column(key), first_row + start)
+                    yield keys, dense(part, self._choice.features, self.dtype)
+                first_row += batch.num_rows
+
+    def _choose(self, schema: Any, key: str | None, columns: Sequence[str | int] | None) -> Choice:
+        names = schema.names
+        if len(set(names)) < len(names):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            raise ConfigError(f"{self.address} has several columns of one name: {twice[:5]!r}. Rename them first.")
+        kinds = [self.dtype if str(kind) in {"int64", "double", "null"} else None for kind in schema.types]
+        return Choice.of(self.address, dict(zip(names, kinds, strict=True)), key, columns)
+
+    def _stream(self, types: dict[str, Any], columns: list[str] | None) -> Any:
+        from pyarrow import csv
+
+        return csv.open_csv(
+            self._path,
+            read_options=csv.ReadOptions(block_size=_READ_BYTES),
+            convert_options=csv.ConvertOptions(column_types=types, include_columns=columns, strings_can_be_null=False),
+        )
+
+    def _keys(self, texts: Any, first_row: int) -> Keys:
+        what = f"column {self._choice.key!r} of {self.address}"
+        listed = texts.to_pylist()
+        if "" in listed:
+            raise KeyTypeError(
+                f"{what} has empty fields, the first in row {first_row + listed.index('')}; every row needs a key"
+            )
+        if self._key_type is None:
+            self._key_type = "int" if all(map(_is_number, listed)) else "text"
+        if self._key_type == "text":
+            return Keys.of(texts, what)
+        wrong = next((i for i, text in enumerate(listed) if not _is_number(text)), None)
+        if wrong is not None:
+            raise KeyTypeError(
+                f"{what} holds whole numbers at first, but {listed[wrong]!r} in row {first_row + wrong}. If the keys"
+                ' are text, say so: key_type="text" (--key-type text).'
+            )
+        return Keys.of(np.array(listed, np.int64), what)
+
+
+def _is_number(text: str) -> bool:
+    """Whether a text is a number of 64 bits exactly as Python writes it."""
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdecimal() and len(digits) < 20) or (digits[0] == "0" and text != "0"):
+        return False
+    return -(2**63) <= int(text) < 2**63
