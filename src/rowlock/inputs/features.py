@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
     from rowlock.arrays import AnyArray, Int64Array, UInt64Array
+    from rowlock.inputs.access import AccessCost
     from rowlock.keys import Keys
     from rowlock.store import FeatureStore
     from rowlock.table import Table
@@ -47,7 +48,9 @@ class Features(Input):
     Parameters
     ----------
     source : str, Path, FeatureStore, numpy.ndarray or SciPy sparse matrix
-        The address of a store, a store, or a two-dimensional matrix.
+        The address of a store, a store, or a two-dimensional matrix. Also the address of an ``.npy``, Parquet, Arrow
+        IPC, HDF5 or AnnData file, or of a Zarr or bcolz folder, which is read as it is, at whatever speed its
+        layout allows (`rowlock.pack` makes a store of it).
     key : str, optional
         Column of the table whose values are the keys of the store; by default the dataset's key. Naming it
         says that the two are the same thing, whatever the store calls its keys. Many rows of the table may
@@ -71,7 +74,8 @@ class Features(Input):
 
     Notes
     -----
-    A store with keys is joined by key, never by row number. A source without keys is joined by the frame's
+    A store with keys is joined by key, never by row number; so is a Parquet or Arrow file with a column that is
+    called as the key is, and AnnData by its names of rows. A source without keys is joined by the frame's
     integer index as row number (``features[df.index]``); a frame of a library without an index (polars,
     Arrow) must then have as many rows as the source.
 
@@ -110,7 +114,9 @@ class Features(Input):
         return f"Features({self.source if isinstance(self.source, str) else type(self.source).__name__!r})"
 
     def open(self, table: Table, name: str) -> Reader:  # noqa: D102 - as in Input
-        matrix = open_matrix(self.source, name)
+        matrix = open_matrix(
+            self.source, name, key=self.key or table.key, named_key=self.key is not None, columns=self.columns
+        )
         if not np.can_cast(matrix.dtype, self.dtype, "same_kind"):
             raise ConfigError(
                 f"{name!r}: {matrix.address} holds {matrix.dtype}, which {self.dtype} would cut; choose another dtype="
@@ -185,6 +191,11 @@ class FeatureReader(Reader):
     def in_stored_order(self, rows: Int64Array) -> Int64Array:
         """Return rows of the table in the order in which the matrix has them."""
         return rows[np.argsort(self._places[rows], kind="stable")]
+
+    @property
+    def access_cost(self) -> AccessCost | None:
+        """What shuffled batches cost in a source of another format; None for a store or an array in memory."""
+        return getattr(self._matrix, "access_cost", None)
 
     @property
     def fingerprint(self) -> str:
@@ -264,7 +275,7 @@ def _statistics(wish: ScalingWish, matrix: Matrix, choice: Int64Array | None, na
 
 def _key_column(features: Features, matrix: Any, table: Table, name: str) -> str:
     """Return the column that holds the store's keys, or raise where that would be a guess."""
-    key_name = matrix.store.key_name
+    key_name = matrix.key_name
     column = features.key or table.key
     if column is None:
         raise AlignmentError(
@@ -280,7 +291,7 @@ def _key_column(features: Features, matrix: Any, table: Table, name: str) -> str
 
 
 def _by_key(features: Features, matrix: Any, table: Table, keys: Keys, name: str) -> Int64Array:
-    places: Int64Array = matrix.store.find(keys, f"the frame's key of input {name!r}")
+    places: Int64Array = matrix.find(keys, f"the frame's key of input {name!r}")
     missing = np.flatnonzero(places < 0)
     if len(missing) and (features.missing or table.missing) == "raise":
         raise MissingKeysError(

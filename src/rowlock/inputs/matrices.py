@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from rowlock.errors import ConfigError, RowError
+from rowlock.errors import ConfigError
+from rowlock.inputs.casting import copy_cast
+from rowlock.inputs.foreign import ForeignMatrix, MappedMatrix, open_foreign
 from rowlock.meter import note_read
 from rowlock.store import FeatureStore
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rowlock.arrays import AnyArray, Int64Array, UInt64Array
+    from rowlock.keys import Keys
 
 __all__ = ["Matrix", "open_matrix"]
 
@@ -28,6 +33,7 @@ class StoredMatrix:
         self.num_rows, self.num_columns = store.shape
         self.dtype = store.dtype
         self.columns = store.columns
+        self.key_name = store.key_name
         self._owned = owned
 
     @property
@@ -38,6 +44,10 @@ class StoredMatrix:
     def extends(self, fingerprint: str) -> bool:
         """Return whether the store is that one, or has rows appended to it."""
         return self.store.extends(fingerprint)
+
+    def find(self, keys: Keys, what: str) -> Int64Array:
+        """Return the row of every key, -1 where there is none."""
+        return self.store.find(keys, what)
 
     def gather(
         self, places: Int64Array, out: AnyArray, columns: Int64Array | None, key_hashes: UInt64Array | None
@@ -89,7 +99,7 @@ class DenseMatrix:
             np.take(self.values, places, axis=0, out=out, mode="clip")
         else:
             chosen = self.values[places] if columns is None else self.values[places[:, None], columns]
-            _copy_cast(chosen, out)
+            copy_cast(chosen, out)
 
     def will_need(self, places: Int64Array) -> None:
         """Do nothing: it is in memory."""
@@ -113,18 +123,7 @@ class SparseMatrix(DenseMatrix):
         key_hashes: UInt64Array | None = None,  # noqa: ARG002 - as above
     ) -> None:
         chosen: Any = self.values[places]
-        _copy_cast((chosen if columns is None else chosen[:, columns]).toarray(), out)
-
-
-def _copy_cast(values: AnyArray, out: AnyArray) -> None:
-    with np.errstate(over="raise", invalid="raise"):
-        try:
-            np.copyto(out, values, casting="same_kind")
-            fits = out.dtype.kind == "f" or np.array_equal(out, values)  # integers wrap without a word
-        except (FloatingPointError, TypeError):
-            fits = False
-    if not fits:
-        raise RowError(f"values of type {values.dtype} do not fit {out.dtype}. Choose another dtype=.")
+        copy_cast((chosen if columns is None else chosen[:, columns]).toarray(), out)
 
 
 def _fingerprint(matrix: DenseMatrix) -> str:
@@ -135,13 +134,21 @@ def _fingerprint(matrix: DenseMatrix) -> str:
     return f"{matrix.num_rows}x{matrix.num_columns}:{matrix.values.dtype}:{digest}"
 
 
-Matrix: TypeAlias = StoredMatrix | DenseMatrix
+Matrix: TypeAlias = StoredMatrix | DenseMatrix | ForeignMatrix | MappedMatrix
 
 
-def open_matrix(source: Any, name: str) -> Matrix:
-    """Return what `Features` was given as a matrix, or raise a `ConfigError`."""
+def open_matrix(
+    source: Any,
+    name: str,
+    *,
+    key: str | None = None,
+    named_key: bool = False,
+    columns: Sequence[str | int] | None = None,
+) -> Matrix:
+    """Return what `Features` was given as a matrix, or raise a `ConfigError`; see `open_foreign`."""
     if isinstance(source, str):
-        return StoredMatrix(FeatureStore.open(source), owned=True)
+        foreign = open_foreign(source, name, key=key, named_key=named_key, columns=columns)
+        return StoredMatrix(FeatureStore.open(source), owned=True) if foreign is None else foreign
     if isinstance(source, FeatureStore):
         return StoredMatrix(source, owned=False)
     sparse = sys.modules.get("scipy.sparse")
@@ -151,7 +158,7 @@ def open_matrix(source: Any, name: str) -> Matrix:
         raise ConfigError(f"{name!r}: the array has masked values; fill them in, source.filled(...), before it is used")
     if not isinstance(source, np.ndarray):
         raise ConfigError(
-            f"{name!r}: features come from the address of a store, a FeatureStore, a NumPy array or a SciPy"
+            f"{name!r}: features come from the address of a store or file, a FeatureStore, a NumPy array or a SciPy"
             f" sparse matrix, not from {type(source).__name__}"
         )
     if source.ndim != 2 or source.dtype.kind not in "fiub" or 0 in source.shape:

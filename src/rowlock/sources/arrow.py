@@ -42,7 +42,7 @@ def _number_dtype(kind: Any) -> np.dtype[Any] | None:
 
 def dense(table: Any, names: Sequence[str], dtype: np.dtype[Any]) -> AnyArray:
     """Return columns of a table or record batch as one array; missing values become NaN, and integers floats."""
-    columns = [table.column(name) for name in names]
+    columns = table.select(list(names)).columns
     gaps = any(column.null_count for column in columns)
     wanted = np.result_type(dtype, np.float64) if gaps and dtype.kind != "f" else dtype
     out = np.empty((table.num_rows, len(columns)), wanted)

@@ -85,11 +85,14 @@ class PieceSource(RowSource):
     pieces : Pieces
     keyed : bool
         Whether `read_keys` gives keys.
+    reads_rows : bool
+        Whether `read_rows` is the better way to a few rows, because pieces are tiny.
     """
 
     num_rows: int
     pieces: Pieces
     keyed: bool = False
+    reads_rows: bool = False
 
     @abstractmethod
     def read(self, first: int, last: int, columns: Int64Array | None = None) -> AnyArray:
@@ -97,6 +100,10 @@ class PieceSource(RowSource):
 
         Safe from many threads at once.
         """
+
+    def read_rows(self, rows: Int64Array, columns: Int64Array | None = None) -> AnyArray:
+        """Return chosen rows, ascending and each once; only where `reads_rows` says so."""
+        raise NotImplementedError
 
     def read_keys(self) -> Keys | None:
         """Return the keys of all rows, or None."""

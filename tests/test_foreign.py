@@ -1,0 +1,457 @@
+"""Files of other formats as features: the same rows as NumPy indexing, each needed piece read once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import warnings
+
+import h5py
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import scipy.sparse
+import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import rowlock as rl
+from rowlock.errors import (
+    AlignmentError,
+    ConfigError,
+    KeyTypeError,
+    MissingKeysError,
+    RepeatedKeysError,
+    RowError,
+    StoreNotFoundError,
+)
+from rowlock.inputs import foreign
+from rowlock.inputs.access import cost_of_pages, cost_of_pieces
+from rowlock.inputs.key_join import KeyJoin
+from rowlock.inputs.matrices import open_matrix
+from rowlock.inputs.piece_cache import PieceCache
+from rowlock.keys import Keys
+from rowlock.sources import Pieces
+from rowlock.table import Table
+
+
+def numbered(num_rows=60, num_columns=5, dtype="float32"):
+    """Values that say which row and column they are."""
+    return (np.arange(num_rows)[:, None] * 100 + np.arange(num_columns)).astype(dtype)
+
+
+def names_of(num_columns):
+    return [f"c{i}" for i in range(num_columns)]
+
+
+def save_table(path, matrix, piece_rows, keys=None, **more):
+    columns = dict(zip(names_of(matrix.shape[1]), matrix.T.copy(), strict=True)) | more
+    data = pa.table(columns if keys is None else {"object_id": keys} | columns)
+    if path.suffix == ".parquet":
+        pq.write_table(data, path, row_group_size=piece_rows)
+    else:
+        compression = None if path.suffix == ".arrow" else "lz4"
+        with pa.ipc.new_file(str(path), data.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as writer:
+            writer.write_table(data, max_chunksize=piece_rows)
+    return path
+
+
+def save_zarr(path, matrix, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        array = zarr.create_array(path, shape=matrix.shape, dtype=matrix.dtype, **options)
+    array[:] = matrix
+    return path
+
+
+def save_hdf5(path, matrix, **options):
+    with h5py.File(path, "w") as file:
+        file.create_dataset("x", data=matrix, **options)
+    return path
+
+
+def save_npy(path, matrix):
+    np.save(path, matrix)
+    return path
+
+
+def save_bcolz(path, matrix, piece_rows):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        bcolz = pytest.importorskip("bcolz", reason="bcolz-zipline has no wheel for this Python")
+    bcolz.carray(matrix, rootdir=str(path), chunklen=piece_rows).flush()
+    return path
+
+
+def clipped(rows, columns, matrix):
+    return min(rows, matrix.shape[0]), min(columns, matrix.shape[1])
+
+
+FORMATS = {
+    "npy": lambda p, m, n: save_npy(p / "m.npy", m),
+    "fortran npy": lambda p, m, n: save_npy(p / "m.npy", np.asfortranarray(m)),
+    "big-endian npy": lambda p, m, n: save_npy(p / "m.npy", m.astype(m.dtype.newbyteorder(">"))),
+    "parquet": lambda p, m, n: save_table(p / "m.parquet", m, n),
+    "arrow": lambda p, m, n: save_table(p / "m.arrow", m, n),
+    "feather": lambda p, m, n: save_table(p / "m.feather", m, n),
+    "zarr 2": lambda p, m, n: save_zarr(p / "m", m, chunks=clipped(n, 2, m), zarr_format=2),
+    "zarr 3": lambda p, m, n: save_zarr(p / "m", m, chunks=clipped(n, 3, m)),
+    "sharded zarr": lambda p, m, n: save_zarr(p / "m", m, chunks=(n, m.shape[1]), shards=(n * 4, m.shape[1])),
+    "hdf5": lambda p, m, n: save_hdf5(p / "m.h5", m),
+    "chunked hdf5": lambda p, m, n: save_hdf5(p / "m.h5", m, chunks=clipped(n, 2, m), compression="gzip"),
+    "bcolz": lambda p, m, n: save_bcolz(p / "m", m, n),
+}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@settings(deadline=None, max_examples=25)
+@given(data=st.data())
+def test_gather_is_numpy_indexing_for_any_rows_columns_and_pieces(tmp_path_factory, form, data):
+    num_rows, num_columns = data.draw(st.integers(1, 60)), data.draw(st.integers(1, 6))
+    dtype = data.draw(st.sampled_from(["float32", "float64", "int16", "uint8"]))
+    with np.errstate(over="ignore"):
+        matrix = numbered(num_rows, num_columns, dtype)
+    path = FORMATS[form](tmp_path_factory.mktemp("m"), matrix, data.draw(st.integers(1, 20)))
+    opened = open_matrix(str(path), "x")
+    assert (opened.num_rows, opened.num_columns, opened.dtype) == (num_rows, num_columns, dtype)
+    rows = np.array(data.draw(st.lists(st.integers(0, num_rows - 1), max_size=50)), np.int64)
+    columns = np.array(data.draw(st.lists(st.integers(0, num_columns - 1), min_size=1, max_size=8)), np.int64)
+    for wide in (dtype, "float64"):
+        out = np.full((len(rows), num_columns), 77, wide)
+        opened.will_need(rows)
+        opened.gather(rows, out, None)
+        assert np.array_equal(out, matrix[rows])
+        chosen = np.full((len(rows), len(columns)), 77, wide)
+        opened.gather(rows, chosen, columns)
+        assert np.array_equal(chosen, matrix[rows][:, columns])
+    opened.close()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_dataset_joins_a_file_without_keys_by_the_frames_index(tmp_path, form):
+    matrix = numbered()
+    path = FORMATS[form](tmp_path, matrix, 8)
+    frame = pd.DataFrame({"y": np.arange(60.0)}).sample(frac=1, random_state=1)
+    data = rl.Dataset(frame, inputs={"f": rl.Features(path, columns=[4, 0])}, target=rl.Column("y"))
+    loader = data.batches(7, seed=3)
+    for step, batch in enumerate(loader):
+        assert np.array_equal(batch.inputs["f"], matrix[:, [4, 0]][np.ravel(batch.target).astype(int)])
+        assert np.array_equal(batch.inputs["f"], loader.batch(step).inputs["f"])
+    with pytest.raises(AlignmentError, match="not row numbers"):
+        rl.Dataset(frame.set_index(frame.index + 1), inputs={"f": rl.Features(path)}, target=rl.Column("y"))
+    with pytest.raises(ConfigError, match="no column"):
+        rl.Dataset(frame, inputs={"f": rl.Features(path, columns=[5])}, target=rl.Column("y"))
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".feather"])
+@pytest.mark.parametrize("kind", ["int", "text"])
+def test_a_table_with_the_key_column_is_joined_by_key(tmp_path, suffix, kind):
+    matrix = numbered()
+    keys = [f"k{i:02d}" for i in range(60)] if kind == "text" else [i * 3 - 5 for i in range(60)]
+    path = save_table(tmp_path / f"m{suffix}", matrix, 8, keys, note=["x"] * 60)
+    frame = pd.DataFrame({"object_id": keys, "y": np.arange(60.0)}).sample(frac=2, replace=True, random_state=1)
+    features = rl.Features(path, columns=["c3", "c1", "c3"])
+    data = rl.Dataset(frame, inputs={"f": features}, target=rl.Column("y"), key="object_id")
+    for batch in data.batches(16, seed=0):
+        assert np.array_equal(batch.inputs["f"], matrix[:, [3, 1, 3]][np.ravel(batch.target).astype(int)])
+    with pytest.raises(ConfigError, match=r"not: \['note'\]"):
+        rl.Dataset(frame, inputs={"f": rl.Features(path)}, key="object_id")
+
+
+def test_keys_of_a_table_are_as_strict_as_those_of_a_store(tmp_path):
+    path = save_table(tmp_path / "m.parquet", numbered(3), 8, ["a", "b", "c"])
+
+    def joined(keys, **options):
+        frame = pd.DataFrame({"object_id": keys, "other": keys})
+        rl.Dataset(frame, inputs={"f": rl.Features(path, **options)}, key="object_id")
+
+    joined(["c", "a", "c"])
+    with pytest.raises(MissingKeysError, match="1 of 2 rows.*'z'"):
+        joined(["a", "z"])
+    with pytest.raises(KeyTypeError, match=r"int keys \(1, 2\) are never equal to the text keys"):
+        joined([1, 2])
+    with pytest.raises(ConfigError, match=r"no column 'other' to be joined by.*--key"):
+        joined(["a"], key="other")
+    repeated = save_table(tmp_path / "twice.parquet", numbered(3), 8, ["a", "b", "a"])
+    with pytest.raises(RepeatedKeysError, match="'a'"):
+        rl.Dataset(pd.DataFrame({"object_id": ["a"]}), inputs={"f": rl.Features(repeated)}, key="object_id")
+
+
+def test_anndata_is_joined_by_its_names_of_rows(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import anndata
+
+        names = pd.Index([f"k{i}" for i in range(60)], dtype=object)
+        matrix = numbered() * (numbered() % 3 == 0)
+        variables = pd.DataFrame(index=pd.Index(names_of(5), dtype=object))
+        data = anndata.AnnData(scipy.sparse.csr_matrix(matrix), obs=pd.DataFrame(index=names), var=variables)
+        data.write_h5ad(tmp_path / "m.h5ad")
+        data.write_zarr(tmp_path / "m.zarr")
+    frame = pd.DataFrame({"cell": names, "y": np.arange(60.0)}).sample(frac=1, random_state=0)
+    for path in (tmp_path / "m.h5ad", tmp_path / "m.zarr"):
+        inputs = {"f": rl.Features(path, columns=["c4", "c0"])}
+        for batch in rl.Dataset(frame, inputs=inputs, target=rl.Column("y"), key="cell").batches(7):
+            assert np.array_equal(batch.inputs["f"], matrix[:, [4, 0]][np.ravel(batch.target).astype(int)])
+        with pytest.raises(AlignmentError, match="never joined by row number"):
+            rl.Dataset(frame, inputs=inputs)
+
+
+@given(
+    stored=st.lists(st.integers(-50, 50), unique=True, min_size=1),
+    wanted=st.lists(st.integers(-60, 60)),
+    as_text=st.booleans(),
+)
+def test_a_join_finds_each_key_and_nothing_else(stored, wanted, as_text):
+    def keys(values):
+        return Keys.of([str(v) for v in values] if as_text else np.array(values, np.int64), "x")
+
+    expected = [stored.index(value) if value in stored else -1 for value in wanted]
+    if wanted:
+        assert KeyJoin(keys(stored), "x").find(keys(wanted), "y").tolist() == expected
+
+
+def test_a_join_compares_keys_that_share_a_hash(monkeypatch):
+    monkeypatch.setattr(Keys, "hash", lambda keys: np.array([len(v) for v in keys.values()], np.uint64))
+    monkeypatch.setattr(Keys, "repeated", lambda keys: np.empty(0, np.int64))
+    join = KeyJoin(Keys.of(["aa", "b", "cc", "dd", "e"], "x"), "x")
+    assert join.find(Keys.of(["dd", "aa", "zz", "e", "cc", "fff"], "x"), "y").tolist() == [3, 0, -1, 4, 2, -1]
+
+
+# what a gather costs
+
+
+def test_each_piece_that_is_needed_is_read_once_in_order_and_then_kept(tmp_path, monkeypatch):
+    matrix = numbered(100)
+    opened = open_matrix(str(save_table(tmp_path / "m.parquet", matrix, 10)), "x")
+    read, original = [], opened._source.read
+    monkeypatch.setattr(opened._source, "read", lambda a, b, c=None: read.append(a) or original(a, b, c))
+    rows = np.array([95, 3, 41, 42, 3, 99, 0])
+    out = np.empty((7, 5), np.float32)
+    opened.gather(rows, out, None)
+    assert read == [0, 4, 9]
+    opened.gather(np.array([44, 5, 55]), out[:3], None)
+    assert read == [0, 4, 9, 5]
+    assert (opened.decoded_bytes, opened.wanted_bytes) == (4 * 10 * 20, 10 * 20)
+
+
+def test_what_is_kept_stays_within_its_bound(tmp_path, monkeypatch):
+    monkeypatch.setattr(foreign, "CACHE_BYTES", 3 * 10 * 20)
+    matrix = numbered(100)
+    opened = open_matrix(str(save_table(tmp_path / "m.parquet", matrix, 10)), "x")
+    out = np.empty((20, 5), np.float32)
+    for seed in range(20):
+        rows = np.random.default_rng(seed).integers(0, 100, 20)
+        opened.gather(rows, out, None)
+        assert np.array_equal(out, matrix[rows])
+        assert opened._cache.num_bytes <= 3 * 10 * 20
+        assert len(opened._cache._kept) <= 3
+    assert opened.decoded_bytes > opened.wanted_bytes
+
+
+def test_threads_that_need_one_piece_decode_it_once():
+    cache, began, calls = PieceCache(1000), threading.Barrier(8), []
+
+    def load():
+        calls.append(1)
+        threading.Event().wait(0.05)
+        return np.arange(5)
+
+    def work():
+        began.wait()
+        assert np.array_equal(cache.get("a", load), np.arange(5))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert calls == [1]
+    assert cache.num_bytes == 40
+
+
+def test_a_piece_that_fails_fails_for_everybody_and_may_succeed_later():
+    cache, fail, wrong = PieceCache(1000), [True], []
+
+    def load():
+        threading.Event().wait(0.02)
+        if fail[0]:
+            raise OSError("gone")
+        return np.arange(5)
+
+    def work():
+        try:
+            cache.get("a", load)
+        except OSError as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(wrong) == 4
+    fail[0] = False
+    assert np.array_equal(cache.get("a", load), np.arange(5))
+    assert cache._loading == {}
+
+
+@pytest.mark.parametrize("form", ["parquet", "feather", "zarr 3", "chunked hdf5", "npy", "bcolz"])
+def test_many_threads_gather_from_one_file(tmp_path, monkeypatch, form):
+    monkeypatch.setattr(foreign, "CACHE_BYTES", 2000)
+    matrix = numbered(300)
+    opened = open_matrix(str(FORMATS[form](tmp_path, matrix, 16)), "x")
+    wrong = []
+
+    def work(seed):
+        rng = np.random.default_rng(seed)
+        for _ in range(15):
+            rows = rng.integers(0, 300, 40)
+            out = np.empty((40, 5), np.float32)
+            opened.gather(rows, out, None)
+            if not np.array_equal(out, matrix[rows]):
+                wrong.append(seed)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not wrong
+
+
+@given(num_pieces=st.integers(1, 40), piece_rows=st.integers(1, 300))
+def test_the_cost_is_what_random_batches_decode(num_pieces, piece_rows):
+    num_rows = num_pieces * piece_rows
+    cost = cost_of_pieces("x", Pieces(num_rows, piece_rows=piece_rows), 20, 20, 0)
+    rng = np.random.default_rng(0)
+    touched = [len(np.unique(rng.integers(0, num_rows, 256) // piece_rows)) for _ in range(60)]
+    assert cost.amplification == pytest.approx(max(1.0, np.mean(touched) * piece_rows / 256), rel=0.1)
+
+
+def test_costs_of_known_cases():
+    regular = Pieces(1_000_000, piece_rows=1000)
+    assert cost_of_pieces("x", regular, 40, 40, 0).amplification == pytest.approx(883, rel=0.01)
+    assert cost_of_pieces("x", regular, 40, 40, 40_000_000).amplification == 1
+    assert cost_of_pieces("x", regular, 40, 40, 20_000_000).amplification == pytest.approx(442, rel=0.01)
+    assert cost_of_pieces("x", Pieces(10**6, piece_rows=1), 4000, 4000, 0).amplification == pytest.approx(1, rel=0.01)
+    assert not cost_of_pages("x", 10**9, 4000, 4000, 0).is_large
+    assert cost_of_pages("x", 10**9, 4000, 4, 0).amplification == pytest.approx(1024, rel=0.01)
+
+
+def test_a_file_that_costs_much_is_told_once_with_what_to_do(tmp_path, monkeypatch, caplog):
+    path = save_table(tmp_path / "m.parquet", numbered(5000), 5000)
+    frame = pd.DataFrame({"y": np.arange(5000)})
+    with caplog.at_level(logging.WARNING, "rowlock"):
+        rl.Dataset(frame, inputs={"f": rl.Features(path)})
+        assert caplog.messages == []
+        monkeypatch.setattr(foreign, "CACHE_BYTES", 0)
+        data = rl.Dataset(frame, inputs={"f": rl.Features(path)})
+        list(data.batches(512))
+    assert len(caplog.messages) == 1
+    assert f"rowlock pack {path}" in caplog.text
+    assert "20 bytes" in caplog.text
+    assert rl.Features(path).open(Table(frame), "f").access_cost.amplification == pytest.approx(5000 / 256)
+    store = rl.pack(path, tmp_path / "m.zarr")
+    assert rl.Features(store).open(Table(frame), "f").access_cost is None
+
+
+# what is refused, and damage
+
+
+def test_addresses_that_cannot_be_read_by_row_say_to_pack(tmp_path):
+    frame = pd.DataFrame({"y": [1.0, 2.0]})
+    (tmp_path / "m.csv").write_text("a\n1\n2\n")
+    np.savez(tmp_path / "m.npz", numbered(2))
+    for name in ("m.csv", "m.npz"):
+        with pytest.raises(ConfigError, match=rf"rowlock pack .*{name}"):
+            rl.Dataset(frame, inputs={"f": rl.Features(tmp_path / name)})
+    with pytest.raises(StoreNotFoundError):
+        rl.Dataset(frame, inputs={"f": rl.Features(tmp_path / "nothing.zarr")})
+    np.save(tmp_path / "o.npy", np.array([[{}], [{}]]), allow_pickle=True)
+    with pytest.raises(ConfigError, match="never read"):
+        rl.Dataset(frame, inputs={"f": rl.Features(tmp_path / "o.npy")})
+
+
+def test_values_that_do_not_fit_the_batch_are_an_error(tmp_path):
+    matrix = numbered(20, 2, "float64")
+    matrix[13, 1] = 1e300
+    frame = pd.DataFrame({"y": np.arange(20)})
+    for form in ("npy", "parquet", "zarr 3"):
+        folder = tmp_path / form
+        folder.mkdir()
+        data = rl.Dataset(frame, inputs={"f": rl.Features(FORMATS[form](folder, matrix, 8))})
+        with pytest.raises(RowError, match="do not fit float32"):
+            list(data.batches(5))
+        with pytest.raises(ConfigError, match="would cut"):
+            rl.Dataset(frame, inputs={"f": rl.Features(FORMATS["npy"](folder, matrix, 8), dtype="int32")})
+
+
+def test_gaps_of_a_table_are_nan_in_float_batches_and_refused_in_whole_ones(tmp_path):
+    pq.write_table(pa.table({"a": [1, None, 3]}), tmp_path / "m.parquet")
+    frame = pd.DataFrame({"y": [0, 1, 2]})
+    batch = rl.Dataset(frame, inputs={"f": rl.Features(tmp_path / "m.parquet")}).batches(3, shuffle=False).batch(0)
+    assert np.array_equal(batch.inputs["f"], [[1], [np.nan], [3]], equal_nan=True)
+    data = rl.Dataset(frame, inputs={"f": rl.Features(tmp_path / "m.parquet", dtype="int64")})
+    with pytest.raises(RowError, match="do not fit int64"):
+        data.batches(3).batch(0)
+
+
+@pytest.mark.parametrize("form", ["parquet", "zarr 3", "bcolz"])
+def test_damage_names_a_row_of_the_damaged_piece_and_spares_the_others(tmp_path, form):
+    matrix = numbered(60)
+    path = FORMATS[form](tmp_path, matrix, 20)
+    frame = pd.DataFrame({"y": np.arange(60)})
+    data = rl.Dataset(frame, inputs={"f": rl.Features(path)})
+    if form == "parquet":
+        piece = pq.ParquetFile(path).metadata.row_group(1).column(2)
+        place = piece.dictionary_page_offset or piece.data_page_offset
+        with path.open("r+b") as file:
+            file.seek(place)
+            file.write(bytes([255]) * 40)
+    else:
+        chunk = path / ("c/1/0" if form == "zarr 3" else "data/__1.blp")
+        chunk.write_bytes(chunk.read_bytes()[:-3])
+    loader = data.batches(20, shuffle=False)
+    assert np.array_equal(loader.batch(0).inputs["f"], matrix[:20])
+    assert np.array_equal(loader.batch(2).inputs["f"], matrix[40:])
+    with pytest.raises(RowError, match=r"row 20\b"):
+        loader.batch(1)
+
+
+def test_a_disk_that_fails_for_a_moment_is_asked_again(tmp_path, monkeypatch):
+    import errno
+
+    from rowlock import retries
+
+    monkeypatch.setattr(retries, "_WAITS_SECONDS", (0, 0, 0))
+    path = save_table(tmp_path / "m.parquet", numbered(60), 20)
+    matrix = open_matrix(str(path), "x")
+    fails, original = [2], matrix._source._file
+
+    def shaky():
+        if fails[0]:
+            fails[0] -= 1
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return original()
+
+    monkeypatch.setattr(matrix._source, "_file", shaky)
+    out = np.empty((3, 5), np.float32)
+    retries.retried(matrix.gather, np.array([5, 50, 25]), out, None)
+    assert np.array_equal(out, numbered()[[5, 50, 25]])
+    assert fails == [0]
+
+
+def test_the_fingerprint_tells_other_data(tmp_path):
+    for form in ("npy", "parquet", "zarr 3", "hdf5"):
+        found = set()
+        for number, matrix in enumerate([numbered(), numbered(), numbered() + 1, numbered(59), numbered(60, 4)]):
+            folder = tmp_path / f"{form}{number}"
+            folder.mkdir()
+            opened = open_matrix(str(FORMATS[form](folder, matrix, 7)), "x")
+            assert opened.extends(opened.fingerprint)
+            found.add(opened.fingerprint)
+        assert len(found) == 4
