@@ -203,7 +203,7 @@ def test_packing_from_a_thread_leaves_signals_alone(parquet, store):
 @pytest.mark.parametrize("form", ["npy", "parquet"])
 def test_memory_stays_flat_whatever_the_size(tmp_path, form):
     """A child's own peak grows by less than half of what goes through it."""
-    rows, columns = 300_000, 256  # 307 MB
+    rows, columns = 500_000, 256  # 512 MB
     blocks = (np.arange(i, i + 10_000, dtype="f4")[:, None] + np.zeros(columns, "f4") for i in range(0, rows, 10_000))
     if form == "npy":
         file = np.lib.format.open_memmap(tmp_path / "f.npy", "w+", "f4", (rows, columns))
@@ -221,12 +221,12 @@ def test_memory_stays_flat_whatever_the_size(tmp_path, form):
         def peak():
             return int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]) << 10
         before = peak()
-        store = rl.pack(sys.argv[2], sys.argv[1] + "/growth.zarr")
-        assert store.shape == (300_000, 256) and store[299_999][0] == 299_999
+        store = rl.pack(sys.argv[2], sys.argv[1] + "/growth.zarr", layout="raw")
+        assert store.shape == (500_000, 256) and store[499_999][0] == 499_999
         print(peak() - before)
     """
     grown = int(run_python(code, tmp_path, tmp_path / f"f.{form}").stdout)
-    assert grown < 150 << 20, f"{grown:,} bytes"
+    assert grown < 240 << 20, f"{grown:,} bytes"
 
 
 def run_python(code, *arguments):

@@ -593,6 +593,11 @@ def test_sizes_that_a_header_claims_are_checked_before_anything_is_allocated(tmp
         file.write(b"\0" * 100)
     with pytest.raises(SourceError, match="cut off or damaged"):
         open_source(tmp_path / "m.npy")
+    whole = (tmp_path / "m.npy").read_bytes()
+    for old, new in ((b"}", b" "), (b"{", b"("), (b"'<f4'", b"__a()"), (b"(1", b"\x00\x00"), (b"False", b"0x0x0")):
+        (tmp_path / "m.npy").write_bytes(whole.replace(old, new, 1))
+        with pytest.raises(SourceError, match=r"m\.npy"):
+            open_source(tmp_path / "m.npy")
     negative = io.BytesIO()
     np.lib.format.write_array_header_2_0(negative, huge | {"shape": (-2, -3)})
     (tmp_path / "m.npy").write_bytes(negative.getvalue() + b"\0" * 24)

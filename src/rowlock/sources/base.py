@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tokenize
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
@@ -27,6 +28,7 @@ BLOCK_BYTES = 8 << 20
 _LIBRARY_ERRORS = (
     MemoryError, OSError, ValueError, RuntimeError, KeyError, IndexError, TypeError, EOFError,
     NotImplementedError, RecursionError, zipfile.BadZipFile, zlib.error, struct.error,
+    SyntaxError, tokenize.TokenError,
 )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ParquetFile"]
 
+_WHOLE_BYTES = 64 << 20
 _READ_AHEAD_BYTES = 32 << 20
 
 
@@ -77,6 +78,15 @@ class ParquetFile(PieceSource):
         import pyarrow.parquet as pq
 
         known = getattr(self, "_metadata", None)
-        # Read-ahead is per column; the other way, pre_buffer, holds whole row groups, and all that were read.
-        buffer_bytes = 1 << 16 if known is None else min(max(_READ_AHEAD_BYTES // known.num_columns, 1 << 14), 1 << 20)
-        return pq.ParquetFile(self._path, metadata=known, buffer_size=buffer_bytes, pre_buffer=False)
+        # pre_buffer would hold every row group that was read. Small groups are read whole; of large ones only a
+        # buffer for each column is held.
+        return pq.ParquetFile(self._path, metadata=known, buffer_size=_buffer_bytes(known), pre_buffer=False)
+
+
+def _buffer_bytes(metadata: Any) -> int:
+    """Return how much of each column is read at a time; 0: all of it."""
+    groups = 0 if metadata is None else metadata.num_row_groups
+    largest = max((metadata.row_group(i).total_byte_size for i in range(groups)), default=0)
+    if largest <= _WHOLE_BYTES:
+        return 0
+    return int(min(max(_READ_AHEAD_BYTES // metadata.num_columns, 1 << 14), 1 << 20))
