@@ -390,14 +390,34 @@ def test_values_that_do_not_fit_the_batch_are_an_error(tmp_path):
             rl.Dataset(frame, inputs={"f": rl.Features(FORMATS["npy"](folder, matrix, 8), dtype="int32")})
 
 
-def test_gaps_of_a_table_are_nan_in_float_batches_and_refused_in_whole_ones(tmp_path):
-    pq.write_table(pa.table({"a": [1, None, 3]}), tmp_path / "m.parquet")
-    frame = pd.DataFrame({"y": [0, 1, 2]})
-    batch = rl.Dataset(frame, inputs={"f": rl.Features(tmp_path / "m.parquet")}).batches(3, shuffle=False).batch(0)
-    assert np.array_equal(batch.inputs["f"], [[1], [np.nan], [3]], equal_nan=True)
-    data = rl.Dataset(frame, inputs={"f": rl.Features(tmp_path / "m.parquet", dtype="int64")})
-    with pytest.raises(RowError, match="do not fit int64"):
-        data.batches(3).batch(0)
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".feather"])
+def test_gaps_of_a_table_are_nan_or_filled_and_refused_in_whole_batches(tmp_path, suffix):
+    path = tmp_path / f"m{suffix}"
+    data = pa.table({"a": [1, None, 3, 5]})
+    if suffix == ".parquet":
+        pq.write_table(data, path)
+    else:
+        with pa.ipc.new_file(str(path), data.schema) as writer:
+            writer.write_table(data)
+    frame = pd.DataFrame({"y": [0, 1, 2, 3]})
+
+    def values(**options):
+        return (
+            rl.Dataset(frame, inputs={"f": rl.Features(path, **options)}).batches(4, shuffle=False).batch(0).inputs["f"]
+        )
+
+    assert np.array_equal(values(), [[1], [np.nan], [3], [5]], equal_nan=True)
+    assert np.array_equal(values(fill_missing=7.0), [[1], [7], [3], [5]])
+    assert np.array_equal(values(fill_missing="mean", standardize="store")[1], [0])
+    with pytest.raises(ConfigError, match="would cut"):
+        values(dtype="int64")
+
+
+def test_the_cost_is_known_of_scaled_features_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(foreign, "CACHE_BYTES", 0)
+    path = save_table(tmp_path / "m.parquet", numbered(5000), 5000)
+    reader = rl.Features(path, standardize="store").open(Table(pd.DataFrame({"y": np.arange(5000)})), "f")
+    assert reader.access_cost.is_large
 
 
 @pytest.mark.parametrize("form", ["parquet", "zarr 3", "bcolz"])

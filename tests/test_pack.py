@@ -415,14 +415,14 @@ def test_the_help_shows_examples():
 
 
 def test_ctrl_c_on_the_command_keeps_the_rows_so_far(tmp_path, store):
-    np.lib.format.open_memmap(tmp_path / "f.npy", "w+", "f4", (3_000_000, 256)).flush()
+    np.lib.format.open_memmap(tmp_path / "f.npy", "w+", "f4", (3_000_000, 256)).flush()  # takes no disk
     process = subprocess.Popen(
-        [sys.executable, "-m", "rowlock", "pack", str(tmp_path / "f.npy"), str(store)],
+        [sys.executable, "-m", "rowlock", "pack", str(tmp_path / "f.npy"), str(store), "--layout", "raw"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"COLUMNS": "200"},
     )  # fmt: skip
     try:
         deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and not list(tmp_path.glob(".growth.zarr*/matrix/c*")):
+        while time.monotonic() < deadline and not list(tmp_path.glob(".growth.zarr*/matrix/.c*")):
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=100)

@@ -208,7 +208,9 @@ def test_gaps_become_nan_and_mixed_types_become_the_wider_one(tmp_path, form):
     _, rows = everything(source)
     assert np.array_equal(rows, [[1, 0.5, 1], [np.nan, 1.5, 0], [3, np.nan, 1]], equal_nan=True)
     whole = pa.table({"i": [2**60 + 1, None]})
-    _, rows = everything(open_source(TABLES[form](tmp_path, whole)))
+    source = open_source(TABLES[form](tmp_path, whole))
+    assert source.dtype == np.float64 or form in {"stream", "table"}
+    _, rows = everything(source)
     assert np.array_equal(rows, [[2.0**60], [np.nan]], equal_nan=True)
     exact = pa.table({"i": [2**60 + 1, 5]})
     _, rows = everything(open_source(TABLES[form](tmp_path, exact)))

@@ -9,6 +9,7 @@ from rowlock.errors import ConfigError
 
 if TYPE_CHECKING:
     from rowlock.arrays import AnyArray, ArraySpec, Int64Array
+    from rowlock.inputs.access import AccessCost
     from rowlock.table import Table
 
 __all__ = ["Draw", "Input", "Reader", "check_rows"]
@@ -81,6 +82,11 @@ class Reader(ABC):
     def extends(self, fingerprint: str) -> bool:
         """Return whether the data are those of an earlier fingerprint, or those and rows that were appended."""
         return fingerprint == self.fingerprint
+
+    @property
+    def access_cost(self) -> AccessCost | None:
+        """What shuffled batches cost, where the format makes them dear; None where it does not."""
+        return None
 
     def will_need(self, rows: Int64Array) -> None:  # noqa: B027 - most readers have nothing to tell
         """Take note that `rows` will be gathered soon, so that disks can be told early."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rowlock.arrays import AnyArray, ArraySpec, Int64Array
+    from rowlock.inputs.access import AccessCost
 
 __all__ = ["NumberReader", "ScaledReader", "measure_rows"]
 
@@ -58,6 +59,10 @@ class NumberReader(Protocol):
 
     @property
     def fingerprint(self) -> str:
+        """As in `Reader`."""
+
+    @property
+    def access_cost(self) -> AccessCost | None:
         """As in `Reader`."""
 
 
@@ -105,6 +110,11 @@ class ScaledReader(Reader):
     def wants_rows(self) -> bool:
         """Whether its statistics are to be those of rows that somebody names."""
         return self._wish.needs_statistics and self._wish.statistics == "rows"
+
+    @property
+    def access_cost(self) -> AccessCost | None:
+        """As in `Reader`."""
+        return self._raw.access_cost
 
     @property
     def is_ready(self) -> bool:

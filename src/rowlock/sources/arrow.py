@@ -84,6 +84,8 @@ class ArrowFile(PieceSource):
         with reading(self.address):
             narrow = self._open([self._fields[0]])  # compressed batches are then decompressed in one column only
             lengths = [narrow.get_batch(i).num_rows for i in range(narrow.num_record_batches)]
+        if self._choice.dtype.kind != "f" and self._has_gaps():
+            self._choice = self._choice.with_gaps()
         self.pieces = Pieces.of_lengths(lengths)
         self.num_rows, self.num_columns = self.pieces.num_rows, len(self._choice.features)
         self.columns, self.dtype = self._choice.features, self._choice.dtype
@@ -109,6 +111,13 @@ class ArrowFile(PieceSource):
 
     def close(self) -> None:
         self._own = threading.local()
+
+    def _has_gaps(self) -> bool:
+        """Whether a feature is missing anywhere; compressed files are read once for it."""
+        with reading(self.address):
+            reader = self._open(self._choice.features)
+            batches = (reader.get_batch(i) for i in range(reader.num_record_batches))
+            return any(column.null_count for batch in batches for column in batch.columns)
 
     def _batch(self, number: int) -> Any:
         with reading(self.address):

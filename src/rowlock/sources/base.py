@@ -43,7 +43,7 @@ class RowSource(ABC):
         None where only the end will tell.
     num_columns : int
     dtype : numpy.dtype
-        Of the numbers; single blocks may be wider (whole numbers with gaps come as float64 with NaN).
+        Of the numbers. Of whole numbers that only a stream turns out to have gaps in, single blocks are float64.
     columns : tuple of str or None
         Names of the columns.
     key_name : str or None

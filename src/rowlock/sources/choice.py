@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +34,10 @@ class Choice:
     features: tuple[str, ...]
     key: str | None
     dtype: np.dtype[Any]
+
+    def with_gaps(self) -> Choice:
+        """Return the choice with a dtype that has room for NaN, where values are missing."""
+        return self if self.dtype.kind == "f" else replace(self, dtype=np.result_type(self.dtype, np.float64))
 
     @staticmethod
     def of(

@@ -34,6 +34,8 @@ class ParquetFile(PieceSource):
             self._metadata, schema = file.metadata, file.schema_arrow
             lengths = [self._metadata.row_group(i).num_rows for i in range(self._metadata.num_row_groups)]
         self._choice = choose(self.address, schema, key, columns)
+        if self._choice.dtype.kind != "f" and self._may_have_gaps():
+            self._choice = self._choice.with_gaps()
         self.pieces = Pieces.of_lengths(lengths)
         self.num_rows, self.num_columns = self.pieces.num_rows, len(self._choice.features)
         self.columns, self.dtype = self._choice.features, self._choice.dtype
@@ -67,6 +69,16 @@ class ParquetFile(PieceSource):
 
     def close(self) -> None:
         self._own = threading.local()
+
+    def _may_have_gaps(self) -> bool:
+        """Whether a feature is missing anywhere, or the file does not say so."""
+        metadata, features = self._metadata, set(self._choice.features)
+        columns = [i for i in range(metadata.num_columns) if metadata.schema.column(i).path in features]
+        for group in map(metadata.row_group, range(metadata.num_row_groups)):
+            found = [group.column(i).statistics for i in columns]
+            if any(facts is None or not facts.has_null_count or facts.null_count for facts in found):
+                return True
+        return False
 
     def _file(self) -> Any:
         """Return this thread's reader: readers keep state."""
