@@ -247,9 +247,20 @@ def test_what_is_kept_stays_within_its_bound(tmp_path, monkeypatch):
         rows = np.random.default_rng(seed).integers(0, 100, 20)
         opened.gather(rows, out, None)
         assert np.array_equal(out, matrix[rows])
-        assert opened._cache.num_bytes <= 3 * 10 * 20
-        assert len(opened._cache._kept) <= 3
+        assert sum(piece.nbytes for piece in opened._cache._kept.values()) == opened._cache.num_bytes <= 3 * 10 * 20
+        assert len(opened._cache._newest) <= 1
     assert opened.decoded_bytes > opened.wanted_bytes
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 3 * 10 * 20, 10**6])
+def test_rows_in_order_decode_each_piece_once(tmp_path, monkeypatch, cache_bytes):
+    monkeypatch.setattr(foreign, "CACHE_BYTES", cache_bytes)
+    opened = open_matrix(str(save_table(tmp_path / "m.parquet", numbered(100), 10)), "x")
+    out = np.empty((4, 5), np.float32)
+    for start in range(0, 100, 4):
+        opened.gather(np.arange(start, start + 4), out, None)
+        assert np.array_equal(out, numbered(100)[start : start + 4])
+    assert opened.decoded_bytes == 100 * 20
 
 
 def test_threads_that_need_one_piece_decode_it_once():

@@ -106,6 +106,20 @@ def test_a_store_is_packed_again_with_other_columns(parquet, store):
         assert np.array_equal(again.by_key(["k007"]), numbered()[[7], 1:2])
     with pytest.raises(ConfigError, match="its own keys"):
         rl.pack(first, store.with_name("x"), key="object_id")
+    with pytest.raises(ConfigError, match="keys of its own"):
+        rl.pack(first, store.with_name("x"), keys=range(50))
+    rl.pack(store, store, dtype="float64", overwrite=True)
+    assert np.array_equal(rl.FeatureStore.open(store).by_key(keys_of()), numbered())
+    assert np.array_equal(first[:], numbered()), "what was open stays readable"
+
+
+def test_columns_may_have_numbers_as_names(tmp_path, store):
+    table = pa.table({"2021": [1.0, 2.0], "2020": [3.0, 4.0], "0": [5.0, 6.0]})
+    pq.write_table(table, tmp_path / "f.parquet")
+    assert cli.invoke(app, ["pack", str(tmp_path / "f.parquet"), str(store), "--columns", "2020,0"]).exit_code == 0
+    assert rl.FeatureStore.open(store)[:].tolist() == [[3, 5], [4, 6]]
+    with pytest.raises(ConfigError, match="no column 1"):
+        rl.pack(tmp_path / "f.parquet", store, columns=[1], overwrite=True)
 
 
 def test_packed_rows_train_aligned(parquet, store):
@@ -126,6 +140,8 @@ WRONG = [
     ({"key": "object_id", "dtype": "uint8"}, ConfigError, r"256|400|300|1000|cannot be stored as uint8"),
     ({"key": "object_id", "layout": "nonsense"}, ConfigError, "layout"),
     ({"key": "object_id", "dataset": "x"}, ConfigError, "one matrix"),
+    ({"key": "object_id", "dtype": "banana"}, ConfigError, "banana"),
+    ({"key": "object_id", "dtype": "bool"}, ConfigError, "uint8"),
     ({"key": "object_id", "key_type": "int"}, ConfigError, "key_type"),
     ({"key": "object_id", "key_type": "number"}, ConfigError, "key_type"),
     ({"columns": NAMES, "keys": keys_of(49)}, ConfigError, "49 keys for 50 rows"),

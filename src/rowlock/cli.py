@@ -147,7 +147,7 @@ def pack(
             store,
             key=key,
             key_type=key_type,
-            columns=None if columns is None else _columns(columns),
+            columns=None if columns is None else [part.strip() for part in columns.split(",")],
             dataset=dataset,
             dtype=None if dtype == "source" else dtype,
             layout=layout,
@@ -178,12 +178,6 @@ def info() -> None:
         table.add_row(package, _version(metadata, package))
     table.add_row("decoders", versions())
     console.print(table)
-
-
-def _columns(text: str) -> list[str | int]:
-    """Return what is listed between commas: numbers, if all of it is."""
-    listed = [part.strip() for part in text.split(",")]
-    return [int(part) for part in listed] if all(part.isdecimal() for part in listed) else [*listed]
 
 
 def _show_packed(store: rowlock.FeatureStore, seconds: float) -> None:

@@ -16,6 +16,7 @@ from rowlock.sources import open_source
 from rowlock.sources.choice import chosen_numbers
 from rowlock.store import FeatureStore
 from rowlock.store.building import store_path
+from rowlock.store.cast import storable_dtype
 from rowlock.store.creation import unique_keys
 from rowlock.store.progress import reporting
 
@@ -98,6 +99,8 @@ def pack(
         raise ConfigError("key= names the column that holds the keys, keys= gives them: only one of them")
     if key_type not in {None, "int", "text"}:
         raise ConfigError(f'key_type={key_type!r}: keys are "int" or "text"')
+    if dtype is not None:
+        storable_dtype(dtype)
     rows = open_source(source, dataset=dataset, key=key, columns=_named(columns), dtype=dtype, key_type=key_type)
     try:
         return _write(rows, path, keys, columns, dtype, layout, overwrite=overwrite, progress=progress)
@@ -173,6 +176,10 @@ class _Feed:
         """Yield blocks, or pairs (keys, block)."""
         done = 0
         for own, block in self._rows.blocks():
+            if own is not None and self._keys is not None:
+                raise ConfigError(
+                    f"{self._rows.address} has keys of its own, which keys= would replace; leave keys= out"
+                )
             keys = own if self._keys is None else self._keys.take(slice(done, done + block.shape[0]))
             done += block.shape[0]
             part = block if self._choice is None else block[:, self._choice]

@@ -66,7 +66,9 @@ def cost_of_pieces(address: str, pieces: Pieces, row_bytes: int, piece_row_bytes
     total_bytes = pieces.num_rows * piece_row_bytes
     touched = 1 - (1 - lengths / max(1, pieces.num_rows)) ** _BATCH_ROWS
     decoded = float((lengths * counts * touched).sum()) * piece_row_bytes
-    missed = max(0.0, 1 - cache_bytes / max(1, total_bytes))
+    largest = max(1, pieces.most_rows * piece_row_bytes)
+    kept_bytes = total_bytes if total_bytes <= cache_bytes else cache_bytes // largest * largest
+    missed = 1 - min(1.0, kept_bytes / max(1, total_bytes))
     amplification = max(1.0, missed * decoded / (_BATCH_ROWS * row_bytes))
     return AccessCost(address, amplification, pieces.most_rows, total_bytes, cache_bytes)
 

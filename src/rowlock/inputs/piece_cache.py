@@ -14,27 +14,29 @@ __all__ = ["PieceCache"]
 
 
 class PieceCache:
-    """Arrays by name; once it is full, the newest makes room, and the older ones stay.
+    """Arrays by name: the first ones that fit stay, and of all others the newest.
 
     Every shuffled batch walks through the pieces in ascending order. A cache that drops what was not used for
     longest drops each piece just before it is needed again, and never helps; one that keeps what it has helps
-    with the share that fits.
+    with the share that fits. Rows in order need the newest piece alone, however large it is.
 
     Parameters
     ----------
     max_bytes : int
-        Most that is kept. What is being decoded or copied from comes on top: a piece for each thread.
+        Most that stays. The newest comes on top, and what is being decoded or copied from: a piece for each
+        thread.
 
     Attributes
     ----------
     num_bytes : int
-        Kept now.
+        That stay now.
     """
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self.num_bytes = 0
-        self._kept: dict[Hashable, AnyArray] = {}  # in the order of their coming
+        self._kept: dict[Hashable, AnyArray] = {}
+        self._newest: dict[Hashable, AnyArray] = {}
         self._loading: dict[Hashable, threading.Event] = {}
         self._lock = threading.Lock()
 
@@ -42,7 +44,7 @@ class PieceCache:
         """Return the array of that name, from `load` if it is not kept; threads that ask meanwhile wait for it."""
         while True:
             with self._lock:
-                found = self._kept.get(name)
+                found = self._kept.get(name, self._newest.get(name))
                 if found is not None:
                     return found
                 other = self._loading.get(name)
@@ -50,7 +52,7 @@ class PieceCache:
                     mine = self._loading[name] = threading.Event()
                     break
             other.wait()
-            if name not in self._kept:  # it failed there, or is too large to be kept
+            if name not in self._kept and name not in self._newest:  # it failed there, or was followed by others
                 return load()
         try:
             array = load()
@@ -65,14 +67,13 @@ class PieceCache:
         """Forget everything."""
         with self._lock:
             self._kept.clear()
+            self._newest = {}
             self.num_bytes = 0
 
     def _keep(self, name: Hashable, array: AnyArray) -> None:
         with self._lock:
-            if array.nbytes > self.max_bytes:
+            if self.num_bytes + array.nbytes > self.max_bytes:
+                self._newest = {name: array}
                 return
-            while self.num_bytes + array.nbytes > self.max_bytes:
-                _, newest = self._kept.popitem()
-                self.num_bytes -= newest.nbytes
             self._kept[name] = array
             self.num_bytes += array.nbytes

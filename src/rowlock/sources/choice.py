@@ -79,7 +79,13 @@ class Choice:
 def chosen_numbers(
     address: str, columns: Iterable[str | int], num_columns: int, names: Sequence[str] | None
 ) -> Int64Array:
-    """Return the numbers of the columns that a user named by name or number, int64, shape (k,)."""
+    """Return the numbers of the columns that a user named by name or number, int64, shape (k,).
+
+    Where columns have no names, a number may be written as text, as on a command line.
+    """
+    columns = list(columns)
+    if names is None:
+        columns = [int(column) if str(column).isdecimal() else column for column in columns]
     places = {name: place for place, name in enumerate(names or ())}
     found = [places.get(column, -1) if isinstance(column, str) else int(column) for column in columns]
     for column, place in zip(columns, found, strict=True):

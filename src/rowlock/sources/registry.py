@@ -67,11 +67,10 @@ def recognise(path: Path) -> str | None:
     """
     if path.is_dir():
         return _of_folder(path)
-    try:
-        with path.open("rb") as file:
-            start = file.read(8)
-    except FileNotFoundError:
-        raise SourceNotFoundError(f"there is nothing at {path}") from None
+    if not path.exists():
+        raise SourceNotFoundError(f"there is nothing at {path}")
+    with reading(str(path)), path.open("rb") as file:
+        start = file.read(8)
     for magic, name in _MAGIC.items():
         if start.startswith(magic):
             return name
@@ -188,9 +187,13 @@ def _open_part(path: Path, found: str, dataset: str | None, key: str | None) -> 
         _require_no(key, "key", f"{path}, which is an array without names: in Python, give keys=")
         return ZarrRows(path, str(path))
     tree: Tree = Hdf5Tree(path) if found == "hdf5" else ZarrTree(path)
-    if is_anndata(tree):
-        return AnnDataRows(tree, dataset=dataset, key=key)
-    return tree.matrix(dataset or the_matrix(tree), key)
+    try:
+        if is_anndata(tree):
+            return AnnDataRows(tree, dataset=dataset, key=key)
+        return tree.matrix(dataset or the_matrix(tree), key)
+    except BaseException:
+        tree.close()
+        raise
 
 
 def _store(path: Path) -> RowSource:
