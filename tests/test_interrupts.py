@@ -168,6 +168,7 @@ def interrupt_in_a_storm(seconds):
         require(counted in (step, step + 1), f"step {step}, the state says {counted}")
         step = counted
         iterator = None if is_over else iterator
+    signal.setitimer(signal.ITIMER_REAL, 0)
     warm.close()
     engine.close()
     return {"num_interrupts": num_interrupts, "num_steps": step}

@@ -96,8 +96,6 @@ class LoaderMachine(RuleBasedStateMachine):
         self.new_loader(batch_size, (threads, prefetch))
         self.save()
 
-    # --- the model ---------------------------------------------------------------------------------------
-
     def normal(self, place):
         """Return the place, or the beginning of the next epoch where nothing is left of this one."""
         least = self.batch_size if self.last == "drop" else 1
@@ -124,8 +122,6 @@ class LoaderMachine(RuleBasedStateMachine):
             assert values[:, 0].tolist() == np.where(masked, 0, batch.rows + 1).tolist()
         if batch.sample_weight is not None:
             assert batch.sample_weight.tolist() == ((np.arange(len(batch)) < len(rows)) & ~masked).tolist()
-
-    # --- making and ending loaders -----------------------------------------------------------------------
 
     def new_loader(self, batch_size, settings):
         self.batch_size = batch_size
@@ -184,11 +180,18 @@ class LoaderMachine(RuleBasedStateMachine):
     def stop_iterating(self):
         self.iterator = None
 
-    @precondition(lambda self: self.iterator is not None)
     @rule(num_batches=st.integers(1, 6))
     def take(self, num_batches):
+        if self.iterator is None:
+            self.iterate()
         for _ in range(num_batches):
             self.take_one()
+
+    @rule(num_batches=st.integers(1, 3))
+    def break_after(self, num_batches):
+        for number in (num_batches, 1):
+            self.iterate()
+            self.take(number)
 
     def take_one(self):
         if self.is_over:
@@ -287,5 +290,9 @@ def test_whatever_is_done_to_a_loader_in_any_order_it_delivers_the_plan(time_lim
     with time_limit(200):
         run_state_machine_as_test(
             LoaderMachine,
-            settings=settings(stateful_step_count=30, suppress_health_check=list(HealthCheck)),
+            settings=settings(
+                max_examples=4 * settings.default.max_examples,
+                stateful_step_count=30,
+                suppress_health_check=list(HealthCheck),
+            ),
         )
