@@ -25,6 +25,8 @@ CLOSE_SECONDS = 1.6
 _LATELY = 64
 """Jobs that the room for scratch memory is judged by: one giant picture must not narrow the window for good."""
 
+_NO_THREAD = "The limit on processes (ulimit -u), or the memory, of this user or container is used up; raise it."
+
 _HINT = -1
 """In the place of a piece's number: tell disks what the job will read."""
 
@@ -214,9 +216,9 @@ class Pool:
             thread = threading.Thread(target=work, args=(self,), name="rowlock", daemon=True)
             try:
                 thread.start()
-            except RuntimeError:
-                if not self._threads:  # not even one: the system's limit
-                    raise
+            except RuntimeError as error:
+                if not self._threads:
+                    raise RuntimeError(f"{error}: not even one. {_NO_THREAD}") from error
                 return
             self._threads.add(thread)
 
