@@ -399,6 +399,11 @@ def test_values_that_do_not_fit_the_batch_are_an_error(tmp_path):
             list(data.batches(5))
         with pytest.raises(ConfigError, match="would cut"):
             rl.Dataset(frame, inputs={"f": rl.Features(FORMATS["npy"](folder, matrix, 8), dtype="int32")})
+        (folder / "whole").mkdir()
+        path = FORMATS[form](folder / "whole", numbered(20, 2, "int64"), 8)
+        whole = rl.Dataset(frame, inputs={"f": rl.Features(path, dtype="int8")})
+        with pytest.raises(RowError, match="do not fit int8"):
+            list(whole.batches(5))
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".feather"])

@@ -206,7 +206,8 @@ def test_progress_counts_rows_to_the_end(tmp_path, store, form):
 
 
 def test_packing_from_a_thread_leaves_signals_alone(parquet, store):
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
     thread = threading.Thread(target=rl.pack, args=(parquet, store), kwargs={"key": "object_id"})
     thread.start()
     thread.join(60)

@@ -212,10 +212,23 @@ def test_gaps_become_nan_and_mixed_types_become_the_wider_one(tmp_path, form):
     assert source.dtype == np.float64 or form in {"stream", "table"}
     _, rows = everything(source)
     assert np.array_equal(rows, [[2.0**60], [np.nan]], equal_nan=True)
+    flags = pa.table({"b": [True, None, False]})
+    _, rows = everything(open_source(TABLES[form](tmp_path, flags)))
+    assert rows.dtype == np.float64
+    assert np.array_equal(rows, [[1], [np.nan], [0]], equal_nan=True)
     exact = pa.table({"i": [2**60 + 1, 5]})
     _, rows = everything(open_source(TABLES[form](tmp_path, exact)))
     assert rows.dtype == np.int64
     assert rows.tolist() == [[2**60 + 1], [5]]
+
+
+@pytest.mark.parametrize("kind", ["Int64", "int64[pyarrow]", "boolean", "Float32"])
+def test_gaps_of_pandas_own_types_become_nan(kind):
+    frame = pd.DataFrame({"a": pd.array([1, None, 0], dtype=kind), "b": [0.5, 1.5, 2.5]})
+    for columns, expected in ((["a"], [[1], [np.nan], [0]]), (["b", "a"], [[0.5, 1], [1.5, np.nan], [2.5, 0]])):
+        _, rows = everything(open_source(frame, columns=columns))
+        assert rows.dtype.kind == "f"
+        assert np.array_equal(rows, expected, equal_nan=True)
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path):
@@ -470,6 +483,13 @@ def test_a_damaged_folder_of_bcolz_is_an_error(tmp_path, bcolz):
         chunk.write_bytes(broken)
         with pytest.raises(SourceError, match=r"__1\.blp"):
             everything(open_source(tmp_path / "c"))
+    chunk.write_bytes((tmp_path / "c" / "data" / "__0.blp").read_bytes())
+    with pytest.raises(SourceError, match=r"hold 1,792 bytes where 1,008 are due"):
+        everything(open_source(tmp_path / "c"))
+    (tmp_path / "c" / "data" / "__0.blp").write_bytes(whole)
+    with pytest.raises(SourceError, match=r"hold 1,008 bytes where 1,792 are due"):
+        everything(open_source(tmp_path / "c"))
+    (tmp_path / "c" / "data" / "__0.blp").write_bytes(chunk.read_bytes())
     chunk.unlink()
     with pytest.raises(SourceError, match=r"__1\.blp"):
         everything(open_source(tmp_path / "c"))

@@ -19,7 +19,7 @@ from rowlock.inputs.casting import copy_cast
 from rowlock.inputs.key_join import KeyJoin
 from rowlock.inputs.piece_cache import PieceCache
 from rowlock.memory import memory_limit_bytes
-from rowlock.meter import note_read
+from rowlock.meter import note_read, note_scratch
 from rowlock.sources import FORMATS, PieceSource, open_source, recognise
 from rowlock.sources.npy import NpyFile
 from rowlock.sources.registry import split_address, table_columns
@@ -106,7 +106,9 @@ class ForeignMatrix:
         else:
             for piece, at, rows in self._by_piece(places):
                 values = self._piece(piece, columns, rows)
-                out[at] = _cast(values[rows - self._source.pieces.start(piece)], out.dtype)
+                chosen = values[rows - self._source.pieces.start(piece)]
+                note_scratch(values.nbytes + chosen.nbytes)
+                out[at] = _cast(chosen, out.dtype)
         self._count(0, out.nbytes)
 
     def will_need(self, places: Int64Array) -> None:
@@ -125,6 +127,7 @@ class ForeignMatrix:
         with self._as_damage(rows):
             values = self._source.read_rows(rows, columns)
         self._count(len(rows) * self._source.piece_row_bytes, 0)
+        note_scratch(2 * values.nbytes)
         out[:] = _cast(values, out.dtype)[at]
 
     def _by_piece(self, places: Int64Array) -> Iterator[tuple[int, Int64Array, Int64Array]]:

@@ -9,6 +9,7 @@ import narwhals as nw
 
 from rowlock.errors import ConfigError
 from rowlock.keys import Keys
+from rowlock.sources.arrow import dense
 from rowlock.sources.base import RowSource, block_rows
 from rowlock.sources.choice import Choice
 from rowlock.store.blocks import Source
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from rowlock.arrays import AnyArray
     from rowlock.store import FeatureStore
 
 __all__ = ["FrameRows", "MatrixRows", "StoreRows", "as_frame"]
@@ -60,7 +62,12 @@ class FrameRows(RowSource):
             for start in range(0, len(frame), step):
                 part = frame[start : start + step]
                 keys = None if self._key is None else Keys.of(part[self._key], f"column {self._key!r}")
-                yield keys, part.select(*self._choice.features).to_numpy()
+                yield keys, self._numbers(part.select(*self._choice.features))
+
+    def _numbers(self, part: nw.DataFrame[Any]) -> AnyArray:
+        """Return a frame as an array; whole numbers and booleans with gaps become floats with NaN."""
+        values: AnyArray = part.to_numpy()
+        return values if values.dtype.kind in "biuf" else dense(part.to_arrow(), self._choice.features, self.dtype)
 
     def _choose(self, frame: nw.DataFrame[Any]) -> Choice:
         dtypes: dict[str, np.dtype[Any] | None] = dict.fromkeys(frame.columns)
