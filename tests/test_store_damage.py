@@ -403,14 +403,39 @@ LIES_OF_LAYOUTS = [
 ]
 
 
-@pytest.mark.parametrize(("layout", "changes"), [*(("raw", lie) for lie in LIES), *LIES_OF_LAYOUTS], ids=str)
-def test_a_root_that_lies_with_a_valid_digest_is_refused_before_anything_is_allocated(tmp_path, layout, changes):
-    make(tmp_path / "s.zarr", layout, "int")
-    file = tmp_path / "s.zarr/zarr.json"
-    root = json.loads(file.read_text())
+def rewrite_root(path, changes):
+    """Tell other things in the commit, under a digest that fits."""
+    root = json.loads((path / "zarr.json").read_text())
     content = root["attributes"]["rowlock"] | changes
     content.pop("digest")
     root["attributes"]["rowlock"] = content | {"digest": _digest(content)}
-    file.write_text(json.dumps(root))
+    (path / "zarr.json").write_text(json.dumps(root))
+
+
+@pytest.mark.parametrize(("layout", "changes"), [*(("raw", lie) for lie in LIES), *LIES_OF_LAYOUTS], ids=str)
+def test_a_root_that_lies_with_a_valid_digest_is_refused_before_anything_is_allocated(tmp_path, layout, changes):
+    make(tmp_path / "s.zarr", layout, "int")
+    rewrite_root(tmp_path / "s.zarr", changes)
     with pytest.raises(RowlockError):
         read_all(tmp_path / "s.zarr", "int")
+
+
+@every_layout
+def test_metadata_that_all_tell_the_same_lie_allocate_nothing(tmp_path, layout):
+    """A million times a million rows in a file each: refused at the first file that is missing."""
+    store = FeatureStore.write(tmp_path / "s.zarr", values(), layout=layout, shard_bytes=SHARD_BYTES[layout])
+    many = 1 << 50
+    changes = {"num_rows": many, "num_cells": 4 * many if layout == "csr" else 0, "statistics": None}
+    arrays = {"matrix": [many, NUM_COLUMNS], "row_check": [many]}
+    if layout == "csr":
+        arrays |= {f"matrix/{name}": [4 * many + 1] for name in ("data", "indices", "indptr")}
+    if layout == "packed":
+        arrays["row_offsets"] = [many + 1]
+    for name, shape in arrays.items():
+        file = store.path / name / "zarr.json"
+        metadata = json.loads(file.read_text())
+        (metadata["attributes"] if "shape" in metadata["attributes"] else metadata)["shape"] = shape
+        file.write_text(json.dumps(metadata))
+    rewrite_root(store.path, changes)
+    with pytest.raises(StoreFormatError):
+        FeatureStore.open(store.path)

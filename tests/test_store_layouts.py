@@ -14,7 +14,7 @@ import zarr
 
 from rowlock.errors import ConfigError, RowlockError, StoreCorruptError, StoreWriteError
 from rowlock.keys import Keys
-from rowlock.store import FeatureStore
+from rowlock.store import FeatureStore, lz4
 from rowlock.store.csr_kernels import gather_cells
 from rowlock.store.lz4 import lz4_decoder
 
@@ -198,6 +198,18 @@ def test_without_the_fast_decoder_packed_rows_are_the_same_and_checked_alike(pat
 
 def test_this_machine_has_the_fast_decoder():
     assert lz4_decoder() > 0, "on Linux the wheels of blosc2 have it; without it packed rows are ten times slower"
+
+
+def test_libraries_that_are_none_or_have_no_such_function_are_passed_over(tmp_path, monkeypatch):
+    (tmp_path / "libblosc2.so").write_text("not a library")
+    real = list(lz4._libraries())
+    for found, expected in [
+        ([], False),
+        ([tmp_path / "libblosc2.so", "libc.so.6"], False),
+        (["libc.so.6", *real], True),
+    ]:
+        monkeypatch.setattr(lz4, "_libraries", lambda found=found: found)
+        assert (lz4.lz4_decoder.__wrapped__() > 0) is expected
 
 
 # --- what is read from the disk is not believed ------------------------------------------------------------

@@ -49,8 +49,8 @@ class ItemShards:
         map_shard: Callable[[int, int], AnyArray] | None = None,
     ) -> None:
         map_one = map_shard or (lambda shard, num_bytes: map_file(path_of(shard), num_bytes, random=True))
-        counts = [min(items_per_shard, num_items - start) for start in range(0, num_items, items_per_shard)]
-        self._maps = [map_one(shard, count * item_bytes) for shard, count in enumerate(counts)]
+        starts = enumerate(range(0, num_items, items_per_shard))  # no list: the first file that is missing ends a lie
+        self._maps = [map_one(shard, min(items_per_shard, num_items - first) * item_bytes) for shard, first in starts]
         self.bases: UInt64Array = np.array([shard.ctypes.data for shard in self._maps], np.uint64)
         self.residency_is_told = bool(self._maps) and os.access(path_of(0), os.W_OK)
 
