@@ -12,6 +12,7 @@ import mmap
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import tracemalloc
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 import rowlock as rl
 from rowlock.orders import Balanced, Weighted
@@ -69,6 +71,40 @@ def overhead_of_the_loader():
     print(f"features only, B={BATCH}, F={NUM_COLUMNS}; µs a batch, median of {NUM_TURNS}")
     for name, found in median.items():
         print(f"  {name:<12}{found:8.0f}   {found - median['bare']:+7.0f} over the bare gather")
+
+
+def overhead_with_pictures(num_pictures=512, size=300):
+    """Compare with a bare loop that decodes and resizes the same pictures into one array, one thread each."""
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [f"{folder}/{number}.jpg" for number in range(num_pictures)]
+        for path in paths:
+            coarse = Image.fromarray(rng.integers(0, 255, (12, 12, 3), np.uint8))
+            coarse.resize((size, size), Image.Resampling.BICUBIC).save(path, quality=90)
+        frame = pd.DataFrame({"path": paths, "y": np.zeros(num_pictures)})
+        data = rl.Dataset(frame, {"image": rl.Images("path", size=(150, 150))}, target=rl.Column("y"))
+        plan = data.batches(64).plan
+        reader = data._opened.slots[0].reader  # noqa: SLF001 - the bare loop is what the loader does inside
+        out = np.empty((64, 150, 150, 3), np.uint8)
+
+        def bare():
+            for step in range(2 * plan.steps_per_epoch):
+                reader.gather(plan.rows(step), out, None)
+
+        def loaded():
+            with rl.Engine(num_threads=1) as engine:  # a new one: nothing is prepared while the bare loop runs
+                loader = data.batches(64, engine=engine)
+                collections.deque(itertools.chain(loader, loader), 0)
+
+        times = {"bare": [], "loader": []}
+        for _ in range(NUM_TURNS):
+            times["bare"].append(seconds(bare))
+            times["loader"].append(seconds(loaded))
+    ratios = np.array(times["loader"]) / np.array(times["bare"])
+    low, middle, high = np.percentile(ratios, [25, 50, 75])
+    rate = 2 * num_pictures / statistics.median(times["bare"])
+    print(f"pictures, {size} px to 150 px, one thread: the loader takes {middle:.3f} of a bare loop's time")
+    print(f"  middle half {low:.3f} to {high:.3f}; the bare loop reads {rate:,.0f} pictures/s")
 
 
 def time_to_the_first_batch():
@@ -185,6 +221,7 @@ def sampled_orders():
 
 if __name__ == "__main__":
     overhead_of_the_loader()
+    overhead_with_pictures()
     time_to_the_first_batch()
     gap_between_epochs()
     plan_of_a_thousand_million_rows()
