@@ -46,9 +46,9 @@ def make(path, layout, kind, salt=0):
     return store
 
 
-def read_all(path, kind):
+def read_all(path, kind, io="mmap"):
     """Read everything that a store can tell, in every way that it can be asked."""
-    store = FeatureStore.open(path)
+    store = FeatureStore.open(path, io)
     keys = keys_of(kind)
     told = [store[:].tobytes(), store.shape, store.dtype, store.key_kind, store.key_name, store.columns]
     told += [getattr(store.statistics, name).tolist() for name in ("mean", "std", "min", "max", "share_of_zeros")]
@@ -65,7 +65,10 @@ def files_of(path):
 
 
 def outcomes(path, kind, damages):
-    """Apply each damage in turn, read, and undo it. Return how many were refused; raise on silent damage."""
+    """Apply each damage in turn, read in both ways, and undo it; raise on silent damage, and where the ways differ.
+
+    Return how many were refused.
+    """
     expected = read_all(path, kind)
     refused = 0
     for name, damage in damages:
@@ -73,9 +76,9 @@ def outcomes(path, kind, damages):
         original = file.read_bytes()
         file.unlink()  # a new file: what an earlier reader mapped stays as it was
         damage(file, original)
-        try:
-            told = read_all(path, kind)
-        except RowlockError:
+        told, also_told = (told_or_refused(path, kind, io) for io in ("mmap", "pread"))
+        assert told == also_told, f"by pread something else: {name} {damage}"
+        if isinstance(told, str):
             refused += 1
         else:
             assert told == expected, f"silent: {name} {damage}"
@@ -83,6 +86,13 @@ def outcomes(path, kind, damages):
         file.write_bytes(original)
     assert read_all(path, kind) == expected
     return refused
+
+
+def told_or_refused(path, kind, io):
+    try:
+        return read_all(path, kind, io)
+    except RowlockError as error:
+        return f"{type(error).__name__}: {error}"
 
 
 def flip(bit):

@@ -17,6 +17,7 @@
     │   ├── StoreFormatError                     not a store, or a format that this version does not read
     │   ├── StoreCorruptError                    stored bytes are not those that were written
     │   ├── StoreLockedError                     another process is writing
+    │   ├── StoreReadError (OSError)             the disk or network mount refused to read, again and again
     │   └── StoreWriteError                      the disk refused; the last commit is safe
     ├── SourceError                              a file of another format is damaged, or cannot be read
     │   └── SourceNotFoundError (FileNotFoundError)
@@ -56,6 +57,7 @@ __all__ = [
     "StoreFormatError",
     "StoreLockedError",
     "StoreNotFoundError",
+    "StoreReadError",
     "StoreWriteError",
     "TooManyBadRowsError",
 ]
@@ -206,6 +208,26 @@ class StoreCorruptError(StoreError):
 
 class StoreLockedError(StoreError):
     """Another process is writing to the store."""
+
+
+class StoreReadError(StoreError, OSError):
+    """The disk or the network mount refused to read, also when it was asked again; the store itself may be whole.
+
+    Attributes
+    ----------
+    rows : tuple of int
+        The row of the store that was asked for.
+    row : int or None
+        Row of the table that a dataset was made from, where there is one.
+    """
+
+    num_retries = 3  # it was repeated where it happened: `rowlock.retries` does not do so again
+
+    def __init__(self, message: str, *, rows: Iterable[int] = (), number: int | None = None) -> None:
+        super().__init__(message)
+        self.rows: Sequence[int] = tuple(rows)
+        self.row: int | None = None
+        self.errno = number
 
 
 class StoreWriteError(StoreError):

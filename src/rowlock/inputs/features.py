@@ -19,12 +19,14 @@ from rowlock.errors import (
     MissingKeysError,
     RowError,
     StoreCorruptError,
+    StoreReadError,
 )
 from rowlock.inputs.base import Draw, Input, Reader, check_rows
 from rowlock.inputs.matrices import Matrix, StoredMatrix, open_matrix
 from rowlock.inputs.scaled import ScaledReader, measure_rows
 from rowlock.inputs.scaling import ScalingWish
 from rowlock.store import ColumnStatistics
+from rowlock.store.ways import require_way
 from rowlock.table import nearest
 
 if TYPE_CHECKING:
@@ -71,6 +73,8 @@ class Features(Input):
     fill_missing : float, one float a column, "mean" or None
         What replaces NaN, before standardising; ``"mean"`` of the rows that `standardize` says, else of the training
         rows. None: NaN stays.
+    io : {"mmap", "pread"}, optional
+        How the files of a store are read, where `source` is its address; see `FeatureStore.open`.
 
     Notes
     -----
@@ -97,8 +101,15 @@ class Features(Input):
         missing: str | None = None,
         standardize: bool | str | ColumnStatistics = False,
         fill_missing: float | Sequence[float] | str | None = None,
+        io: str | None = None,
     ) -> None:
         self.source = os.fspath(source) if isinstance(source, os.PathLike) else source
+        self.io = None if io is None else require_way(io)
+        if io is not None and not isinstance(self.source, str):
+            raise ConfigError(
+                f"io={io!r} goes with the address of a store, not with {type(source).__name__}; a store that is open"
+                " says it itself: rl.FeatureStore.open(path, io=...)"
+            )
         self.key = key
         self.columns = None if columns is None else _choice(columns)
         self.shape = None if shape is None else _shape(shape)
@@ -115,7 +126,12 @@ class Features(Input):
 
     def open(self, table: Table, name: str) -> Reader:  # noqa: D102 - as in Input
         matrix = open_matrix(
-            self.source, name, key=self.key or table.key, named_key=self.key is not None, columns=self.columns
+            self.source,
+            name,
+            key=self.key or table.key,
+            named_key=self.key is not None,
+            columns=self.columns,
+            io=self.io,
         )
         if not np.can_cast(matrix.dtype, self.dtype, "same_kind"):
             raise ConfigError(
@@ -184,9 +200,10 @@ class FeatureReader(Reader):
         try:
             self._matrix.gather(places, flat, self._columns, hashes)
         except StoreCorruptError as error:
-            damaged = np.isin(places, error.rows)
-            damaged_row = int(rows[damaged][0]) if damaged.any() else None
-            raise RowError(str(error), row=damaged_row, path=self._matrix.address) from error
+            raise RowError(str(error), row=_first(rows, places, error.rows), path=self._matrix.address) from error
+        except StoreReadError as error:  # no damage: it ends an epoch, whatever is to become of bad rows
+            error.row = _first(rows, places, error.rows)
+            raise
 
     def in_stored_order(self, rows: Int64Array) -> Int64Array:
         """Return rows of the table in the order in which the matrix has them."""
@@ -218,6 +235,12 @@ class FeatureReader(Reader):
 
     def close(self) -> None:
         self._matrix.close()
+
+
+def _first(rows: Int64Array, places: Int64Array, bad: Sequence[int]) -> int | None:
+    """Return the first row of the table whose row of the matrix is one of `bad`."""
+    found = rows[np.isin(places, bad)]
+    return int(found[0]) if len(found) else None
 
 
 def _choice(columns: Any) -> list[str | int]:

@@ -54,7 +54,8 @@ class StoredMatrix:
     ) -> None:
         """Write row ``places[i]`` into ``out[i]``, or the chosen columns of it; proved to be that key's row."""
         self.store.gather(places, out, columns, key_hashes=key_hashes)
-        note_read(len(places) * self.store.matrix_bytes // max(1, self.num_rows))  # an average row's bytes on disk
+        if self.store.io == "mmap":  # else the store knows better
+            note_read(len(places) * self.store.matrix_bytes // max(1, self.num_rows))  # an average row's bytes on disk
 
     def will_need(self, places: Int64Array) -> None:
         """Tell the store what is read next."""
@@ -144,11 +145,17 @@ def open_matrix(
     key: str | None = None,
     named_key: bool = False,
     columns: Sequence[str | int] | None = None,
+    io: str | None = None,
 ) -> Matrix:
     """Return what `Features` was given as a matrix, or raise a `ConfigError`; see `open_foreign`."""
     if isinstance(source, str):
         foreign = open_foreign(source, name, key=key, named_key=named_key, columns=columns)
-        return StoredMatrix(FeatureStore.open(source), owned=True) if foreign is None else foreign
+        if foreign is None:
+            return StoredMatrix(FeatureStore.open(source, io or "mmap"), owned=True)
+        if io is not None:
+            foreign.close()
+            raise ConfigError(f"{name!r}: io={io!r} says how a store is read, and {source} is none; leave it out")
+        return foreign
     if isinstance(source, FeatureStore):
         return StoredMatrix(source, owned=False)
     sparse = sys.modules.get("scipy.sparse")

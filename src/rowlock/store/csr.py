@@ -70,18 +70,23 @@ def start(path: Path) -> None:
 class CsrReader:
     """Compressed sparse rows; see `MatrixReader`."""
 
+    _load = staticmethod(map_file)
+
     def __init__(self, path: Path, commit: Commit) -> None:
         self._matrix = path / "matrix"
         self._cells_per_shard, self._num_cells = commit.cells_per_shard, commit.num_cells
         self._kind = np.empty(0, index_dtype(commit.num_columns))
         self._bits = np.dtype(f"u{commit.row_dtype.itemsize}")
-        self._data = self._shards("data", self._bits.itemsize)
-        self._indices = self._shards("indices", self._kind.itemsize)
         num_bytes = 8 * (commit.num_rows + 1)
         self.num_bytes = commit.num_cells * (self._bits.itemsize + self._kind.itemsize) + num_bytes
-        self._indptr: Int64Array = map_file(self._matrix / "indptr" / chunk_name(0), num_bytes, random=False).view(
+        self._indptr: Int64Array = self._load(self._matrix / "indptr" / chunk_name(0), num_bytes, random=False).view(
             "<i8"
         )
+        self._open_shards(path, commit)
+
+    def _open_shards(self, path: Path, commit: Commit) -> None:  # noqa: ARG002 - other readers need them
+        self._data = self._shards("data", self._bits.itemsize)
+        self._indices = self._shards("indices", self._kind.itemsize)
 
     def gather(
         self,
@@ -96,8 +101,8 @@ class CsrReader:
         from rowlock.store.csr_kernels import gather_cells  # noqa: PLC0415 - Numba is loaded on first use
 
         num_bad: int = gather_cells(
-            rows, np.asarray(out).view(self._bits), self._indptr, self._data.bases, self._indices.bases, self._kind,
-            self._cells_per_shard, self._num_cells, proof.factors.words, proof.factors.salt,
+            rows, rows, np.asarray(out).view(self._bits), self._indptr, self._data.bases, self._indices.bases,
+            self._kind, self._cells_per_shard, self._num_cells, proof.factors.words, proof.factors.salt,
             proof.checks, proof.numbers, key_hashes, verify, found,
         )  # fmt: skip
         return num_bad

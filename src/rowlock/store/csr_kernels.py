@@ -122,6 +122,7 @@ def _prefetch_cells(
 @numba.njit(nogil=True, cache=True)
 def gather_cells(  # noqa: PLR0917 - as many facts as a gather has
     rows: Int64Array,
+    places: Int64Array,
     out: AnyArray,
     indptr: Int64Array,
     data_bases: UInt64Array,
@@ -142,15 +143,18 @@ def gather_cells(  # noqa: PLR0917 - as many facts as a gather has
     Parameters
     ----------
     rows : int64, shape (n,)
+    places : int64, shape (n,)
+        Which entry of `indptr` says where the cells of each row begin; the next one says where they end. The rows
+        themselves, if `indptr` is that of the store.
     out : unsigned integers as wide as the values, shape (n, num_columns)
-    indptr : int64, shape (num_rows + 1,)
-        Where the cells of every row begin; not trusted.
+    indptr : int64
+        Where cells begin and end; not trusted.
     data_bases, index_bases : uint64
         Address of the first value, and of the first column, of every shard.
     kind : int16 or int32, empty
         How columns are stored.
     cells_per_shard, num_cells : int
-        Committed: the maps are that long.
+        So many are there at the bases.
     factors : uint32
         One for every 32-bit word of a dense row.
     salt, checks, numbers, key_hashes, verify, found
@@ -169,19 +173,18 @@ def gather_cells(  # noqa: PLR0917 - as many facts as a gather has
     num_bad = 0
     for i in range(-_AHEAD, rows.size):
         if i + _AHEAD < rows.size:
-            later = rows[i + _AHEAD]
-            prefetch(offsets + np.uint64(8 * later))
+            prefetch(offsets + np.uint64(8 * places[i + _AHEAD]))
             if verify:
-                prefetch_proof(later, checks, numbers)
+                prefetch_proof(rows[i + _AHEAD], checks, numbers)
         if i >= -_CELLS_AHEAD and i + _CELLS_AHEAD < rows.size:
             _prefetch_cells(
-                rows[i + _CELLS_AHEAD], indptr, data_bases, index_bases,
+                places[i + _CELLS_AHEAD], indptr, data_bases, index_bases,
                 cells_per_shard, num_cells, data_bytes, index_bytes,
             )  # fmt: skip
         if i < 0:
             continue
         total, whole = _fill_row(
-            rows[i], indptr, data_bases, index_bases, kind, cells_per_shard, num_cells, factors, out[i]
+            places[i], indptr, data_bases, index_bases, kind, cells_per_shard, num_cells, factors, out[i]
         )
         if not whole:
             found[i] = ~checks[rows[i]]

@@ -17,6 +17,7 @@ from rowlock.store.mending import Mending
 from rowlock.store.opening import open_store
 from rowlock.store.progress import reporting
 from rowlock.store.selection import require_out, rows_of
+from rowlock.store.ways import MMAP, require_way
 from rowlock.store.writer import StoreWriter
 
 if TYPE_CHECKING:
@@ -45,13 +46,24 @@ class FeatureStore(CommitFacts, Mending):
     at once. Rows that others append are not seen; rows that are appended through this object are.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], io: str = MMAP) -> None:
+        self._io = require_way(io)
         self._path = store_path(path)
-        self._opened: OpenedStore | None = open_store(self._path)
+        self._opened: OpenedStore | None = open_store(self._path, self._io)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> Self:
+    def open(cls, path: str | os.PathLike[str], io: str = MMAP) -> Self:
         """Open a store for reading; see the class.
+
+        Parameters
+        ----------
+        path : str or path
+        io : ``"mmap"`` or ``"pread"``
+            Whether files are mapped into memory, or read. Mapped files are faster, but one that is cut off while it
+            is in use ends the process, and so does a mapped page that a disk or network mount cannot deliver. With
+            ``"pread"`` both are errors: for network mounts, and for data that others may change. The shards stay
+            open, one descriptor each; checks, keys and offsets are held in memory, 8 to 40 bytes a row and the
+            text of keys.
 
         Raises
         ------
@@ -59,8 +71,10 @@ class FeatureStore(CommitFacts, Mending):
             There is nothing at `path`.
         StoreFormatError
             Not a store, a newer format, or a file that is missing or cut off.
+        StoreError
+            A file cannot be read, or there are more shards than the process may have files open.
         """
-        return cls(path)
+        return cls(path, io)
 
     @classmethod
     def write(
@@ -193,13 +207,18 @@ class FeatureStore(CommitFacts, Mending):
         return self._path
 
     @property
+    def io(self) -> str:
+        """How its files are read, ``"mmap"`` or ``"pread"``."""
+        return self._io
+
+    @property
     def matrix_bytes(self) -> int:
         """What the rows take on disk, without their keys and checks."""
         return self._open.matrix_bytes
 
     @property
     def keys(self) -> Keys | None:
-        """The keys of all rows in order, mapped from the disk; None where rows have none."""
+        """The keys of all rows in order, mapped or in memory; None where rows have none."""
         return self._open.keys
 
     def extends(self, fingerprint: str) -> bool:
@@ -298,6 +317,8 @@ class FeatureStore(CommitFacts, Mending):
         StoreCorruptError
             A row is not as it was written, or not that key's row; ``.rows`` lists them. Nothing in `out` is to
             be used.
+        StoreReadError
+            With ``io="pread"``: the disk or the network mount refused, several times. ``.rows`` has the row.
         ConfigError
             Wrong shapes or dtypes, or rows outside of the store.
 
@@ -359,9 +380,9 @@ class FeatureStore(CommitFacts, Mending):
         """Let go of the files; gathers that are under way end well."""
         self._opened = None
 
-    def __reduce__(self) -> tuple[type[Self], tuple[str]]:
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
         """Another process opens the store anew, in the commit that it then finds."""
-        return type(self), (str(self._path),)
+        return type(self), (str(self._path), self._io)
 
     def __enter__(self) -> Self:
         return self
@@ -383,4 +404,4 @@ class FeatureStore(CommitFacts, Mending):
         return self._open.commit
 
     def _reopen(self) -> None:
-        self._opened = open_store(self._path)
+        self._opened = open_store(self._path, self._io)

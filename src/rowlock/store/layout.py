@@ -21,7 +21,7 @@ Fault = tuple[int, int, str]
 
 
 class MatrixReader(Protocol):
-    """The matrix of one commit, mapped. What was damaged since must never lead a kernel out of a map.
+    """The matrix of one commit, mapped or open. What was damaged since must never lead a kernel out of a map.
 
     Attributes
     ----------
@@ -58,6 +58,11 @@ class MatrixReader(Protocol):
         -------
         int
             How many rows are not as they were written; -1 if a row is not in the store (nothing was read).
+
+        Raises
+        ------
+        ReadFailedError
+            The system refused to read a file that is not mapped (`rowlock.store.shard_files`).
         """
         ...
 

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 from rowlock.store import auto
 from rowlock.store.auto import CHOICES
 from rowlock.store.format import AUTO
+from rowlock.store.pread_readers import PREAD_READERS
 from rowlock.store.watched import WatchedWriter
+from rowlock.store.ways import PREAD
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rowlock.store.format import Commit
-    from rowlock.store.layout import Layout, MatrixWriter
+    from rowlock.store.layout import Layout, MatrixReader, MatrixWriter
 
-__all__ = ["layout_of", "matrix_writer"]
+__all__ = ["layout_of", "matrix_reader", "matrix_writer"]
 
 _LAYOUTS: dict[str, Layout] = {AUTO: auto, **CHOICES}
 
@@ -23,6 +25,13 @@ _LAYOUTS: dict[str, Layout] = {AUTO: auto, **CHOICES}
 def layout_of(name: str) -> Layout:
     """Return the layout that a commit names."""
     return _LAYOUTS[name]
+
+
+def matrix_reader(path: Path, commit: Commit, io: str) -> MatrixReader:
+    """Return the matrix of `commit`, to be read by one of `rowlock.store.ways.WAYS`."""
+    if io == PREAD and commit.layout in PREAD_READERS:  # a layout that was not chosen yet has no rows
+        return PREAD_READERS[commit.layout](path, commit)
+    return layout_of(commit.layout).open_reader(path, commit)
 
 
 def matrix_writer(path: Path, commit: Commit) -> MatrixWriter:

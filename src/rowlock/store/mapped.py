@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rowlock.errors import StoreFormatError
+from rowlock.store.whole_files import open_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,14 +43,8 @@ def map_file(path: Path, num_bytes: int, *, random: bool) -> AnyArray:
     FileNotFoundError
         The file is not there.
     """
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    descriptor = open_whole(path, num_bytes)
     try:
-        size = os.fstat(descriptor).st_size
-        if size < num_bytes:
-            raise StoreFormatError(
-                f"{path} has {size:,} bytes, but the store's commit needs {num_bytes:,}: it was cut off."
-                " Restore the file from a copy, or write the store again."
-            )
         if num_bytes == 0:
             return np.empty(0, np.uint8)
         return _map(descriptor, num_bytes, random=random, path=path)

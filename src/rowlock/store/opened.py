@@ -1,4 +1,4 @@
-"""One commit of a store, mapped and pinned: what later writers do is not seen here."""
+"""One commit of a store, pinned: what later writers do is not seen here."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rowlock.arrays import empty_aligned
-from rowlock.errors import ConfigError, KeyTypeError, StoreCorruptError, StoreFormatError
+from rowlock.errors import ConfigError, KeyTypeError, StoreCorruptError, StoreFormatError, StoreReadError
 from rowlock.store.array_files import require_nodes
 from rowlock.store.committed import map_keys, map_run
 from rowlock.store.format import chunk_name, read_commit
 from rowlock.store.key_index import KeyIndex
-from rowlock.store.layouts import layout_of
-from rowlock.store.replaced_files import map_committed
+from rowlock.store.layouts import layout_of, matrix_reader
+from rowlock.store.replaced_files import use_committed
 from rowlock.store.row_check import RowFactors, RowProof, changed_digest
+from rowlock.store.shard_files import ReadFailedError
 from rowlock.store.statistics import ColumnTotals
 from rowlock.store.statistics_file import map_statistics, statistics_digest
+from rowlock.store.ways import MMAP, WAYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,11 +38,13 @@ _NO_NUMBERS = np.empty(0, np.int64)
 
 
 class OpenedStore:
-    """Maps of all files of one commit.
+    """All files of one commit, mapped; or those of rows open, and the others in memory.
 
     Parameters
     ----------
     path : Path
+    io : str
+        One of `rowlock.store.ways.WAYS`.
 
     Raises
     ------
@@ -50,18 +54,23 @@ class OpenedStore:
         A piece is missing, cut off, or of a newer format.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, io: str = MMAP) -> None:
         self.path = path
+        self.io = io
+        get = WAYS[io]
         self.commit = read_commit(path)
         commit = self.commit
         layout = layout_of(commit.layout)
         require_nodes(path, commit, layout.nodes(commit))
-        self._matrix = layout.open_reader(path, commit)
-        checks = map_committed(path, commit, f"row_check/{chunk_name(0)}", 8 * commit.num_rows, random=True)
+        self._matrix = matrix_reader(path, commit, io)
+        checks = use_committed(
+            path, commit, f"row_check/{chunk_name(0)}", lambda file: get(file, 8 * commit.num_rows, random=True)
+        )
         self._checks: UInt64Array = checks.view("<u8")
-        self._keys = map_keys(path, commit.key_kind, commit.num_rows, commit.key_bytes) if commit.key_kind else None
-        self._runs = [map_run(path, run) for run in commit.key_index]
-        self._totals = map_statistics(path, commit)
+        kind = commit.key_kind
+        self._keys = map_keys(path, kind, commit.num_rows, commit.key_bytes, get) if kind else None
+        self._runs = [map_run(path, run, get) for run in commit.key_index]
+        self._totals = map_statistics(path, commit, get)
         if self._keys is not None and len(self._keys) != commit.num_rows:
             raise StoreFormatError(f"{path} has {len(self._keys):,} keys for {commit.num_rows:,} rows")
         numbers = None if self._keys is None else self._keys.numbers
@@ -216,7 +225,10 @@ class OpenedStore:
             key_hashes = self._text_hashes(rows, keys)
         found = np.empty(len(rows), np.uint64)
         given = _read_only(_NONE if key_hashes is None else key_hashes)
-        num_bad = self._matrix.gather(_read_only(rows), out, self._proof, given, found, verify)
+        try:
+            num_bad = self._matrix.gather(_read_only(rows), out, self._proof, given, found, verify)
+        except ReadFailedError as error:
+            raise self._unreadable(error.row, error.__cause__) from error.__cause__
         return found, num_bad, key_hashes
 
     def _text_hashes(self, rows: Int64Array, keys: Keys) -> UInt64Array:
@@ -252,17 +264,28 @@ class OpenedStore:
         stored = self._checks[rows]
         wrong = np.flatnonzero(found != stored)
         row = int(rows[wrong[0]])
-        name = ""
-        if self._keys is not None:
-            name = f" (key {self._keys.describe(np.array([row]))})"
         cause = "its bytes, its check or its key" if not given else "its bytes or its check, or it is another key's row"
         return StoreCorruptError(
-            f"row {row}{name} of {self.path} is not as it was written: row_check {int(found[wrong[0]]):016x},"
+            f"{self._name(row)} is not as it was written: row_check {int(found[wrong[0]]):016x},"
             f" stored {int(stored[wrong[0]]):016x}; {cause}. It lies in {self._matrix.place_of(row)}."
             f" {len(wrong)} of the {len(rows)} gathered rows are damaged, none was delivered."
             " `store.verify()` lists all; restore the file from a copy, or give the data to `store.repair(source)`.",
             rows=sorted(set(rows[wrong].tolist())),
         )
+
+    def _unreadable(self, row: int, cause: BaseException | None) -> StoreReadError:
+        """Return the error of a row that the system refused to read."""
+        return StoreReadError(
+            f"{self._name(row)} cannot be read, and was asked for several times: {cause}. It lies in"
+            f" {self._matrix.place_of(row)}. Nothing was delivered, and the store may be whole: see to the disk or the"
+            " network mount, and go on from the last saved state.",
+            rows=[row],
+            number=getattr(cause, "errno", None),
+        )
+
+    def _name(self, row: int) -> str:
+        key = "" if self._keys is None else f" (key {self._keys.describe(np.array([row]))})"
+        return f"row {row}{key} of {self.path}"
 
 
 def _read_only(values: AnyArray) -> AnyArray:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rowlock.errors import StoreError, StoreFormatError, StoreLockedError, StoreNotFoundError
 from rowlock.store.format import ROOT, read_commit
 from rowlock.store.opened import OpenedStore
+from rowlock.store.ways import MMAP
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,13 +17,13 @@ __all__ = ["open_store"]
 _OPEN_TRIES = 20
 
 
-def open_store(path: Path) -> OpenedStore:
+def open_store(path: Path, io: str = MMAP) -> OpenedStore:
     """Open the latest commit; if a writer makes the next one, or another store, meanwhile, start over."""
     if not path.is_dir() or not (path / ROOT).exists():
         raise _not_found(path)
     for _ in range(_OPEN_TRIES):
         try:
-            opened = _try_to_open(path)
+            opened = _try_to_open(path, io)
         except OSError as error:
             raise StoreError(f"cannot read {path}: {error}") from error
         if opened is not None:
@@ -30,11 +31,11 @@ def open_store(path: Path) -> OpenedStore:
     raise StoreLockedError(f"{path} is committed faster than it can be opened; try again")
 
 
-def _try_to_open(path: Path) -> OpenedStore | None:
+def _try_to_open(path: Path, io: str) -> OpenedStore | None:
     """Return the store, or None if it was replaced, or files were removed by a newer commit, meanwhile."""
     before = read_commit(path)
     try:
-        opened = OpenedStore(path)
+        opened = OpenedStore(path, io)
     except FileNotFoundError as error:
         if read_commit(path) == before:
             raise StoreFormatError(f"{path} is not complete: {error}. Restore the file from a copy.") from error

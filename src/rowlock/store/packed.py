@@ -63,6 +63,8 @@ def start(path: Path) -> None:
 class PackedReader:
     """Compressed rows; see `MatrixReader`."""
 
+    _load = staticmethod(map_file)
+
     def __init__(self, path: Path, commit: Commit) -> None:
         self._path = path
         self._num_rows, self._rows_per_shard = commit.num_rows, commit.rows_per_shard
@@ -73,13 +75,19 @@ class PackedReader:
             chunk_start(commit.row_bytes, itemsize, shuffle=commit.shuffle, stored=stored) for stored in (False, True)
         ]
         self._starts: UInt64Array = np.frombuffer(b"".join(starts), "<u8")
-        self._offsets: Int64Array = map_file(offsets_path(path), 8 * (commit.num_rows + 1), random=False).view("<i8")
+        self._offsets: Int64Array = self._load(offsets_path(path), 8 * (commit.num_rows + 1), random=False).view("<i8")
         self._sizes = np.array([self._chunk_bytes(shard) for shard in range(commit.num_shards)], np.int64)
         self.num_bytes = int(self._sizes.sum()) + 8 * (commit.num_rows + 1)
-        self._maps = [self._map(shard, size) for shard, size in enumerate(self._sizes.tolist())]
+        self._decoder = lz4_decoder()
+        self._open_shards(path, commit)
+
+    def _open_shards(self, path: Path, commit: Commit) -> None:  # noqa: ARG002 - other readers need it
+        self._maps = [
+            map_file(packed_shard_path(path, shard), self._needed_bytes(shard, size), random=True)
+            for shard, size in enumerate(self._sizes.tolist())
+        ]
         self._bases: UInt64Array = np.array([shard.ctypes.data for shard in self._maps], np.uint64)
         self._residency_is_told = bool(self._maps) and os.access(packed_shard_path(path, 0), os.W_OK)
-        self._decoder = lz4_decoder()
 
     def gather(
         self,
@@ -93,12 +101,23 @@ class PackedReader:
         """Decode rows, and check them in `out`."""
         if not self._decoder:
             return self._gather_slowly(rows, out, proof, key_hashes, found)
+        return self._gather_fast(rows, out, proof, key_hashes, found, verify)
+
+    def _gather_fast(
+        self,
+        rows: Int64Array,
+        out: AnyArray,
+        proof: RowProof,
+        key_hashes: UInt64Array,
+        found: UInt64Array,
+        verify: bool,
+    ) -> int:
         from rowlock.store.packed_kernels import gather_chunks  # noqa: PLC0415 - Numba is loaded on first use
 
         num_bad: int = gather_chunks(
-            rows, np.asarray(out).view(self._bits), self._offsets, self._bases, self._sizes, self._rows_per_shard,
-            self._starts, self._shuffle, np.uint64(self._decoder), proof.factors.factors, proof.factors.salt,
-            proof.checks, proof.numbers, key_hashes, verify, found,
+            rows, rows, np.asarray(out).view(self._bits), self._offsets, self._bases, self._sizes,
+            self._rows_per_shard, self._starts, self._shuffle, np.uint64(self._decoder), proof.factors.factors,
+            proof.factors.salt, proof.checks, proof.numbers, key_hashes, verify, found,
         )  # fmt: skip
         return num_bad
 
@@ -139,11 +158,10 @@ class PackedReader:
             )
         return num_bytes
 
-    def _map(self, shard: int, num_bytes: int) -> AnyArray:
-        """Map the chunks of a shard and so much of what follows as its index has at least."""
+    def _needed_bytes(self, shard: int, num_bytes: int) -> int:
+        """Return how long the file of a shard is at least: its chunks, and so much of its index as has rows."""
         first, stop = self._rows_of(shard)
-        index_bytes = _ENTRY_BYTES * (stop - first) + INDEX_SUM_BYTES
-        return map_file(packed_shard_path(self._path, shard), num_bytes + index_bytes, random=True)
+        return num_bytes + _ENTRY_BYTES * (stop - first) + INDEX_SUM_BYTES
 
     def _has_index(self, shard: int) -> bool:
         """Return whether the index is right; the last shard may have been replaced by a longer one meanwhile."""
@@ -181,15 +199,25 @@ class PackedReader:
         found[~readable] = ~stored[~readable]
         return int(np.count_nonzero(found != stored))
 
+    def _chunk(self, row: int) -> bytes:
+        """Return the chunk of a row; its offsets make sense."""
+        shard, start, stop = self._span(row)
+        chunk: bytes = self._maps[shard][start:stop].tobytes()
+        return chunk
+
     def _decode(self, row: int, out: AnyArray) -> bool:
         """Write one row, if its chunk begins as every chunk does and can be decoded; else zeros."""
         shard, start, stop = self._span(row)
         out[:] = 0
         if not 0 <= start <= stop <= self._sizes[shard] or stop - start < _ENTRY_BYTES:
             return False
-        chunk = self._maps[shard][start:stop].tobytes()
+        chunk = self._chunk(row)
         sizes = np.array([self._row_bytes, stop - start], "<u4")
-        if int.from_bytes(chunk[:8], "little") not in self._starts.tolist() or chunk[8:16] != sizes.tobytes():
+        if (
+            len(chunk) != stop - start
+            or int.from_bytes(chunk[:8], "little") not in self._starts.tolist()
+            or chunk[8:16] != sizes.tobytes()
+        ):
             return False
         try:
             decoded = decode_chunk(chunk)

@@ -123,6 +123,7 @@ def _prefetch_chunk(row: int, offsets: Int64Array, bases: UInt64Array, sizes: In
 @numba.njit(nogil=True, cache=True)
 def gather_chunks(  # noqa: PLR0917 - as many facts as a gather has
     rows: Int64Array,
+    places: Int64Array,
     out: AnyArray,
     offsets: Int64Array,
     bases: UInt64Array,
@@ -144,14 +145,18 @@ def gather_chunks(  # noqa: PLR0917 - as many facts as a gather has
     Parameters
     ----------
     rows : int64, shape (n,)
+    places : int64, shape (n,)
+        Which entry of `offsets` says where the chunk of each row begins; the next one says where it ends. The rows
+        themselves, if `offsets` is that of the store.
     out : unsigned integers as wide as the values, shape (n, num_columns)
-    offsets : int64, shape (num_rows + 1,)
-        Where the chunks begin, counted through all shards; not trusted.
+    offsets : int64
+        Where chunks begin and end, counted through all shards; not trusted.
     bases : uint64
         Address of the first chunk of every shard.
     sizes : int64
-        How many bytes of chunks every shard has, all mapped.
+        How many bytes of chunks every shard has, all in memory or mapped.
     rows_per_shard : int
+        Entries of `offsets` that belong to one shard.
     starts : uint64, shape (2,)
         The first eight bytes of a compressed chunk, and of a stored one.
     shuffle : bool
@@ -174,14 +179,14 @@ def gather_chunks(  # noqa: PLR0917 - as many facts as a gather has
     num_bad = 0
     for i in range(-_AHEAD, rows.size):
         if i + _AHEAD < rows.size:
-            prefetch(np.uint64(offsets.ctypes.data) + np.uint64(8 * rows[i + _AHEAD]))
+            prefetch(np.uint64(offsets.ctypes.data) + np.uint64(8 * places[i + _AHEAD]))
             if verify:
                 prefetch_proof(rows[i + _AHEAD], checks, numbers)
         if i >= -_CHUNKS_AHEAD and i + _CHUNKS_AHEAD < rows.size:
-            _prefetch_chunk(rows[i + _CHUNKS_AHEAD], offsets, bases, sizes, rows_per_shard)
+            _prefetch_chunk(places[i + _CHUNKS_AHEAD], offsets, bases, sizes, rows_per_shard)
         if i < 0:
             continue
-        chunk, num_bytes = _find_chunk(rows[i], offsets, bases, sizes, rows_per_shard)
+        chunk, num_bytes = _find_chunk(places[i], offsets, bases, sizes, rows_per_shard)
         if not _decode(chunk, num_bytes, starts, shuffle, decoder, planes, out[i]):
             found[i] = ~checks[rows[i]]
             num_bad += 1

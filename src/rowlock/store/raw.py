@@ -43,6 +43,9 @@ class RawReader:
         self._path = path
         self._rows_per_shard, self._row_bytes = commit.rows_per_shard, commit.row_bytes
         self.num_bytes = commit.num_rows * commit.row_bytes
+        self._open_shards(path, commit)
+
+    def _open_shards(self, path: Path, commit: Commit) -> None:
         self._shards = ItemShards(
             lambda shard: _shard_path(path, shard),
             commit.row_bytes,

@@ -13,7 +13,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["call_decoder", "copy_bytes", "load_byte", "load_item", "load_word", "prefetch"]
+__all__ = ["call_at_offset", "call_decoder", "copy_bytes", "load_byte", "load_item", "load_word", "prefetch"]
 
 _BYTE = ir.IntType(8)
 _WORD = ir.IntType(64)
@@ -79,6 +79,23 @@ def call_decoder(
         return builder.sext(builder.call(function, [source, target, *sizes]), _WORD)
 
     return types.int64(types.uint64, types.uint64, types.uint64, types.int64, types.int64), generate
+
+
+@intrinsic
+def call_at_offset(_context: Any, _function: Any, _descriptor: Any, _first: Any, _second: Any, _third: Any) -> Any:
+    """Call the C function ``long function(int descriptor, long, long, long)`` at an address: pread, posix_fadvise.
+
+    On machines of 64 bits pointers, sizes and offsets are all passed like that; a result that is an int is to be
+    cut to 32 bits by the caller.
+    """
+
+    def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(_WORD, [ir.IntType(32), _WORD, _WORD, _WORD])
+        function = builder.inttoptr(arguments[0], kind.as_pointer())
+        descriptor = builder.trunc(arguments[1], ir.IntType(32))
+        return builder.call(function, [descriptor, *arguments[2:]])
+
+    return types.int64(types.uint64, types.int64, types.int64, types.int64, types.int64), generate
 
 
 @intrinsic

@@ -11,19 +11,21 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rowlock.store.files import copy_start, sync_folder, write_all
 from rowlock.store.mapped import map_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from rowlock.arrays import AnyArray
     from rowlock.store.format import Commit
 
-__all__ = ["map_committed", "settle", "write_changed", "write_changes"]
+__all__ = ["map_committed", "settle", "use_committed", "write_changed", "write_changes"]
+
+Result = TypeVar("Result")
 
 
 def _beside(path: Path, name: str, number: int) -> Path:
@@ -31,12 +33,17 @@ def _beside(path: Path, name: str, number: int) -> Path:
     return file.with_name(f".{file.name}.replaced-{number:08d}")
 
 
-def map_committed(path: Path, commit: Commit, name: str, num_bytes: int, *, random: bool) -> AnyArray:
-    """Return the first bytes of the file `name`, such as ``"matrix/c.3.0"``, as the commit has it; see `map_file`."""
+def use_committed(path: Path, commit: Commit, name: str, use: Callable[[Path], Result]) -> Result:
+    """Return what `use` makes of the file `name`, such as ``"matrix/c.3.0"``, as the commit has it."""
     if name in commit.replaced:
         with suppress(FileNotFoundError):  # it has got its usual name, maybe at this moment
-            return map_file(_beside(path, name, commit.number), num_bytes, random=random)
-    return map_file(path / name, num_bytes, random=random)
+            return use(_beside(path, name, commit.number))
+    return use(path / name)
+
+
+def map_committed(path: Path, commit: Commit, name: str, num_bytes: int, *, random: bool) -> AnyArray:
+    """Return the first bytes of a file as the commit has it; see `use_committed` and `map_file`."""
+    return use_committed(path, commit, name, lambda file: map_file(file, num_bytes, random=random))
 
 
 def write_changed(

@@ -20,7 +20,7 @@ from rowlock.store.raw_memory import copy_bytes, load_byte, load_word, prefetch
 if TYPE_CHECKING:
     from rowlock.arrays import AnyArray, Int64Array, UInt64Array
 
-__all__ = ["check_block", "find_rows", "gather_rows", "key_hash", "prefetch_proof", "sum_row"]
+__all__ = ["check_block", "check_read", "find_rows", "gather_rows", "key_hash", "prefetch_proof", "sum_row"]
 
 _ROWS = types.Array(types.int64, 1, "C", readonly=True)
 _WORDS = types.Array(types.uint64, 1, "C", readonly=True)
@@ -154,4 +154,43 @@ def gather_rows(  # noqa: PLR0917 - as many facts as a gather has
         key = key_hash(i, rows[i], numbers, key_hashes)
         found[i] = mix64(sum_row(target, row_bytes, factors, salt) ^ key)
         num_bad += found[i] != checks[rows[i]]
+    return num_bad
+
+
+@numba.njit(
+    types.int64(
+        _ROWS, _ROWS, types.int64, types.uint64, _WORDS, types.uint64,
+        _WORDS, _ROWS, _WORDS, types.boolean, _WORDS_OUT,
+    ),
+    nogil=True,
+    cache=True,
+)  # fmt: skip
+def check_read(  # noqa: PLR0917 - as many facts as a check has
+    rows: Int64Array,
+    num_read: Int64Array,
+    row_bytes: int,
+    address: np.uint64,
+    factors: UInt64Array,
+    salt: np.uint64,
+    checks: UInt64Array,
+    numbers: Int64Array,
+    key_hashes: UInt64Array,
+    verify: bool,
+    found: UInt64Array,
+) -> int:
+    """Check rows of the store that lie at `address`, one after the other; the parameters are those of `gather_rows`.
+
+    ``num_read[i]`` bytes of each were read; a row that is not whole is wrong. Return how many are wrong.
+    """
+    num_bad = 0
+    for i in range(rows.size):
+        if verify and i + _AHEAD < rows.size:
+            prefetch_proof(rows[i + _AHEAD], checks, numbers)
+        if num_read[i] != row_bytes:
+            found[i] = ~checks[rows[i]]
+            num_bad += 1
+        elif verify:
+            total = sum_row(address + np.uint64(i * row_bytes), row_bytes, factors, salt)
+            found[i] = mix64(total ^ key_hash(i, rows[i], numbers, key_hashes))
+            num_bad += found[i] != checks[rows[i]]
     return num_bad

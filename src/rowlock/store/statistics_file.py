@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from rowlock.arrays import AnyArray
     from rowlock.store.format import Commit
+    from rowlock.store.ways import GetFile
 
 __all__ = ["StatisticsWriter", "map_statistics", "statistics_digest", "write_statistics"]
 
@@ -38,8 +39,8 @@ _SHOWN = 3  # columns that a message names
 _log = logging.getLogger(__name__)
 
 
-def map_statistics(path: Path, commit: Commit) -> AnyArray | None:
-    """Return the totals of a commit, float64, shape (7, num_columns), mapped; None where it has none.
+def map_statistics(path: Path, commit: Commit, get: GetFile = map_file) -> AnyArray | None:
+    """Return the totals of a commit, float64, shape (7, num_columns), as `get` has files; None where it has none.
 
     Raises
     ------
@@ -59,7 +60,7 @@ def map_statistics(path: Path, commit: Commit) -> AnyArray | None:
         if not same:
             raise StoreFormatError(f"{file} does not belong to the commit of {path}. Restore it from a copy.")
     num_bytes = 8 * len(ROWS) * commit.num_columns
-    words = map_file(_chunk(path, commit.number), num_bytes, random=False)
+    words = get(_chunk(path, commit.number), num_bytes, random=False)
     return words.view("<f8").reshape(len(ROWS), commit.num_columns)
 
 
