@@ -231,6 +231,6 @@ def test_what_is_not_a_matrix_is_refused(source):
 def test_values_that_do_not_fit_name_the_row():
     frame = table_of(range(3))
     data = rl.Dataset(frame, {"f": rl.Features(np.array([[1.0], [1e300], [2.0]]))}, key="object_id")
-    with pytest.raises(rl.errors.RowError, match="input 'f', key 'k01'.*do not fit float32") as raised:
+    with pytest.raises(rl.errors.RowError, match="input 'f', key 'k01'.*does not fit float32") as raised:
         data.gather(np.array([2, 1, 0]))
     assert (raised.value.key, raised.value.row, raised.value.input) == ("k01", 1, "f")

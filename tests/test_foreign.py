@@ -395,14 +395,14 @@ def test_values_that_do_not_fit_the_batch_are_an_error(tmp_path):
         folder = tmp_path / form
         folder.mkdir()
         data = rl.Dataset(frame, inputs={"f": rl.Features(FORMATS[form](folder, matrix, 8))})
-        with pytest.raises(RowError, match="do not fit float32"):
+        with pytest.raises(RowError, match="does not fit float32"):
             list(data.batches(5))
         with pytest.raises(ConfigError, match="would cut"):
             rl.Dataset(frame, inputs={"f": rl.Features(FORMATS["npy"](folder, matrix, 8), dtype="int32")})
         (folder / "whole").mkdir()
         path = FORMATS[form](folder / "whole", numbered(20, 2, "int64"), 8)
         whole = rl.Dataset(frame, inputs={"f": rl.Features(path, dtype="int8")})
-        with pytest.raises(RowError, match="do not fit int8"):
+        with pytest.raises(RowError, match="does not fit int8"):
             list(whole.batches(5))
 
 
@@ -491,3 +491,19 @@ def test_the_fingerprint_tells_other_data(tmp_path):
             assert opened.extends(opened.fingerprint)
             found.add(opened.fingerprint)
         assert len(found) == 4
+
+
+def test_a_table_whose_key_has_another_name_is_not_joined_by_row_number(tmp_path):
+    path = tmp_path / "o.parquet"
+    pd.DataFrame({"object_id": [10, 20, 30], "f": [1.0, 2.0, 3.0]}).to_parquet(path, index=False)
+    frame = pd.DataFrame({"oid": [30, 10, 20]})
+    with pytest.raises(AlignmentError, match="'object_id' looks like the key"):
+        rl.Dataset(frame, {"x": rl.Features(path)}, key="oid")
+
+
+def test_a_file_without_keys_under_a_key_is_joined_by_the_index_and_says_so(tmp_path, caplog):
+    path = tmp_path / "o.parquet"
+    pd.DataFrame({"count": [7, 7, 8], "f": [1.0, 2.0, 3.0]}).to_parquet(path, index=False)
+    data = rl.Dataset(pd.DataFrame({"oid": [30, 10, 20]}), {"x": rl.Features(path)}, key="oid")
+    assert data.gather(np.arange(3)).inputs["x"].tolist() == [[7, 1], [7, 2], [8, 3]]
+    assert "joined by the frame's index as row number, not by 'oid'" in caplog.text

@@ -13,15 +13,9 @@ import numpy as np
 
 from rowlock.arguments import number_dtype, whole_number
 from rowlock.arrays import ArraySpec
-from rowlock.errors import (
-    AlignmentError,
-    ConfigError,
-    MissingKeysError,
-    RowError,
-    StoreCorruptError,
-    StoreReadError,
-)
+from rowlock.errors import ConfigError, RowError, StoreCorruptError, StoreReadError
 from rowlock.inputs.base import Draw, Input, Reader, check_rows
+from rowlock.inputs.joining import key_column, require_no_other_key, rows_by_key, rows_by_number
 from rowlock.inputs.matrices import Matrix, StoredMatrix, open_matrix
 from rowlock.inputs.scaled import ScaledReader, measure_rows
 from rowlock.inputs.scaling import ScalingWish
@@ -37,7 +31,6 @@ if TYPE_CHECKING:
 
     from rowlock.arrays import AnyArray, Int64Array, UInt64Array
     from rowlock.inputs.access import AccessCost
-    from rowlock.keys import Keys
     from rowlock.store import FeatureStore
     from rowlock.table import Table
 
@@ -133,6 +126,13 @@ class Features(Input):
             columns=self.columns,
             io=self.io,
         )
+        try:
+            return self._reader(matrix, table, name)
+        except BaseException:
+            matrix.close()
+            raise
+
+    def _reader(self, matrix: Matrix, table: Table, name: str) -> Reader:
         if not np.can_cast(matrix.dtype, self.dtype, "same_kind"):
             raise ConfigError(
                 f"{name!r}: {matrix.address} holds {matrix.dtype}, which {self.dtype} would cut; choose another dtype="
@@ -144,10 +144,11 @@ class Features(Input):
             raise ConfigError(f"{name!r}: shape={shape} does not hold the {num_columns} columns of {matrix.address}")
         spec = ArraySpec(shape, self.dtype)
         if not matrix.keyed:
-            reader = FeatureReader(matrix, _by_number(self, matrix, table, name), None, choice, spec)
+            require_no_other_key(self, matrix, table, name)
+            reader = FeatureReader(matrix, rows_by_number(self, matrix, table, name), None, choice, spec)
         else:
-            keys = table.keys(_key_column(self, matrix, table, name))
-            reader = FeatureReader(matrix, _by_key(self, matrix, table, keys, name), keys.hash(), choice, spec)
+            keys = table.keys(key_column(self, matrix, table, name))
+            reader = FeatureReader(matrix, rows_by_key(self, matrix, table, keys, name), keys.hash(), choice, spec)
         if self.scaling is None:
             return reader
         return ScaledReader(reader, self.scaling, _statistics(self.scaling, matrix, choice, name), name)
@@ -294,57 +295,3 @@ def _statistics(wish: ScalingWish, matrix: Matrix, choice: Int64Array | None, na
             )
         found = stored
     return found if choice is None else found.take(choice)
-
-
-def _key_column(features: Features, matrix: Any, table: Table, name: str) -> str:
-    """Return the column that holds the store's keys, or raise where that would be a guess."""
-    key_name = matrix.key_name
-    column = features.key or table.key
-    if column is None:
-        raise AlignmentError(
-            f"{name!r}: {matrix.address} has keys ({key_name or 'unnamed'}), and is never joined by row number."
-            f" Name the column that holds them: rl.Dataset(..., key={key_name or '...'!r})."
-        )
-    if features.key is None and key_name not in (None, column):
-        raise AlignmentError(
-            f"{name!r}: the keys of {matrix.address} are called {key_name!r}, the dataset's key is {column!r}."
-            f" If they are the same thing, say so: rl.Features({matrix.address!r}, key={column!r})."
-        )
-    return column
-
-
-def _by_key(features: Features, matrix: Any, table: Table, keys: Keys, name: str) -> Int64Array:
-    places: Int64Array = matrix.find(keys, f"the frame's key of input {name!r}")
-    missing = np.flatnonzero(places < 0)
-    if len(missing) and (features.missing or table.missing) == "raise":
-        raise MissingKeysError(
-            f"{name!r}: {len(missing):,} of {len(keys):,} rows have a key that is not in {matrix.address}"
-            f" ({matrix.num_rows:,} keys): {keys.describe(missing)}. Nothing was loaded. Add them to the store,"
-            " leave these rows out of the frame, or pass missing='drop'."
-        )
-    return places
-
-
-def _by_number(features: Features, matrix: Any, table: Table, name: str) -> Int64Array:
-    if features.key is not None:
-        raise AlignmentError(
-            f"{name!r}: {matrix.address} has no keys, so key={features.key!r} cannot be looked up in it. Write a"
-            " store with keys=, or leave key= out to join by the frame's index."
-        )
-    numbers = table.index()
-    if numbers is None:
-        if table.num_rows != matrix.num_rows:
-            raise AlignmentError(
-                f"{name!r}: the frame has {table.num_rows:,} rows and no index, {matrix.address} has"
-                f" {matrix.num_rows:,} rows and no keys, so which belong together cannot be known. Write a store"
-                " with keys=."
-            )
-        return np.arange(table.num_rows)
-    wrong = np.flatnonzero((numbers < 0) | (numbers >= matrix.num_rows))
-    if len(wrong):
-        raise AlignmentError(
-            f"{name!r}: {len(wrong):,} of the frame's {table.num_rows:,} index values are not row numbers of"
-            f" {matrix.address}, which has {matrix.num_rows:,} rows and no keys: {numbers[wrong[0]]} in row"
-            f" {wrong[0]}. It is joined by the frame's index; write a store with keys= to join by key."
-        )
-    return numbers

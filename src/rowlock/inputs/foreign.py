@@ -15,7 +15,6 @@ import numpy as np
 
 from rowlock.errors import ConfigError, SourceError, StoreCorruptError
 from rowlock.inputs.access import AccessCost, cost_of_pages, cost_of_pieces
-from rowlock.inputs.casting import copy_cast
 from rowlock.inputs.key_join import KeyJoin
 from rowlock.inputs.piece_cache import PieceCache
 from rowlock.memory import memory_limit_bytes
@@ -23,6 +22,7 @@ from rowlock.meter import note_read, note_scratch
 from rowlock.sources import FORMATS, PieceSource, open_source, recognise
 from rowlock.sources.npy import NpyFile
 from rowlock.sources.registry import split_address, table_columns
+from rowlock.store.cast import copy_cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

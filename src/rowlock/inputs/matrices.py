@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from rowlock.errors import ConfigError
-from rowlock.inputs.casting import copy_cast
 from rowlock.inputs.foreign import ForeignMatrix, MappedMatrix, open_foreign
 from rowlock.meter import note_read
 from rowlock.store import FeatureStore
+from rowlock.store.cast import copy_cast
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

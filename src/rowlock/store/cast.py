@@ -1,4 +1,4 @@
-"""Values into the dtype of the store, by one rule: rounding is fine, anything else that loses is refused."""
+"""Values into another dtype, by one rule: rounding is fine, anything else that loses is refused."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rowlock.errors import ConfigError
+from rowlock.errors import ConfigError, RowError
 
 if TYPE_CHECKING:
     from rowlock.arrays import AnyArray, BoolArray
 
-__all__ = ["cast_block", "storable_dtype"]
+__all__ = ["cast_block", "copy_cast", "storable_dtype"]
 
 
 def storable_dtype(dtype: Any) -> np.dtype[Any]:
@@ -68,6 +68,25 @@ def cast_block(
             " Choose a wider dtype=, or clip the values first."
         )
     return out
+
+
+def copy_cast(values: AnyArray, out: AnyArray) -> None:
+    """Copy `values` into `out`, of another dtype of the same kind or of floats; for batches.
+
+    Raises
+    ------
+    RowError
+        A finite value would become infinite, or a whole number is out of range; the message shows the first.
+    """
+    if np.can_cast(values.dtype, out.dtype, "safe"):
+        np.copyto(out, values)
+        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.copyto(out, values, casting="same_kind")
+        wrong = _lost(values, out)
+    if wrong is not None and wrong.any():
+        first = values[tuple(np.argwhere(wrong)[0])]
+        raise RowError(f"{first!s} does not fit {out.dtype} ({int(wrong.sum()):,} such). Choose another dtype=.")
 
 
 def _lost(block: AnyArray, out: AnyArray) -> BoolArray | None:

@@ -12,7 +12,7 @@ from rowlock.keys import Keys
 from rowlock.store.blosc import MOST_ROW_BYTES
 from rowlock.store.cast import storable_dtype
 from rowlock.store.files import sync_folder, write_bytes, write_json
-from rowlock.store.format import LAYOUTS, ROOT, Commit, array_metadata, chunk_name, group_metadata
+from rowlock.store.format import LAYOUTS, MOST_COLUMNS, ROOT, Commit, array_metadata, chunk_name, group_metadata
 from rowlock.store.layouts import layout_of
 from rowlock.store.row_check import ROW_HASH
 
@@ -39,8 +39,8 @@ def first_commit(
     """Return the commit of a new store without rows, or raise a `ConfigError`."""
     if layout not in LAYOUTS:
         raise ConfigError(f"layout={layout!r}: a store is {', '.join(map(repr, LAYOUTS))}")
-    if num_columns < 1:
-        raise ConfigError(f"a store needs at least one column, not {num_columns}")
+    if not 1 <= num_columns <= MOST_COLUMNS:
+        raise ConfigError(f"a store has 1 to {MOST_COLUMNS:,} columns, not {num_columns:,}")
     if columns is not None and (len(columns) != num_columns or len(set(columns)) != num_columns):
         raise ConfigError(f"{len(columns)} column names ({len(set(columns))} different) for {num_columns} columns")
     if columns is not None and not all(isinstance(name, str) for name in columns):

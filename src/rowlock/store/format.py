@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from rowlock.keys import KeyKind
 
 __all__ = [
-    "ATTRIBUTE", "AUTO", "FORMAT", "LAYOUTS", "ROOT", "Commit", "Run", "array_metadata", "chunk_name", "group_metadata",
-    "read_commit",
+    "ATTRIBUTE", "AUTO", "FORMAT", "LAYOUTS", "MOST_COLUMNS", "ROOT", "Commit", "Run", "array_metadata", "chunk_name",
+    "group_metadata", "read_commit",
 ]  # fmt: skip
 
 FORMAT = 1
@@ -51,6 +51,8 @@ DTYPES = frozenset({
     "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
 })  # fmt: skip
 _MAX_COUNT = 1 << 62
+MOST_COLUMNS = 1 << 28
+"""Of a store: 2 GiB a row of float64. Above it a commit is a lie that would allocate memory."""
 _RUN_NAME = re.compile(r"run-[0-9]+")  # it becomes a path
 _FILE_NAME = re.compile(r"[a-z_]+/c(\.[0-9]+)+")  # it becomes a path, too
 
@@ -264,6 +266,7 @@ def _checked(commit: Commit, path: Path) -> Commit:
         "key kind": commit.key_kind not in {None, "int", "text"},
         "counts": not all(isinstance(n, int) and 0 <= n < _MAX_COUNT for n in numbers),
         "sizes": not all(isinstance(n, int) and 1 <= n < _MAX_COUNT for n in sizes),
+        "length of a row": commit.num_columns > MOST_COLUMNS,
         "cells": commit.num_cells > commit.num_rows * commit.num_columns,
         "shuffle": not isinstance(commit.shuffle, bool) or not isinstance(commit.layout_reason, str),
         "column names": commit.columns is not None and len(commit.columns) != commit.num_columns,

@@ -10,6 +10,7 @@ import numpy as np
 from rowlock.arrays import empty_aligned
 from rowlock.errors import ConfigError, KeyTypeError, StoreCorruptError, StoreFormatError, StoreReadError
 from rowlock.store.array_files import require_nodes
+from rowlock.store.cast import copy_cast
 from rowlock.store.committed import map_keys, map_run
 from rowlock.store.format import chunk_name, read_commit
 from rowlock.store.key_index import KeyIndex
@@ -297,12 +298,10 @@ def _read_only(values: AnyArray) -> AnyArray:
 
 def _place(exact: AnyArray, out: AnyArray, columns: Int64Array | None) -> None:
     """Choose columns and cast; NumPy does both without holding the GIL."""
-    if columns is None:
-        np.copyto(out, exact, casting="same_kind")
-    elif out.dtype == exact.dtype and out.flags.c_contiguous:
+    if columns is not None and out.dtype == exact.dtype and out.flags.c_contiguous:
         np.take(exact, columns, axis=1, out=out, mode="clip")
     else:
-        np.copyto(out, np.take(exact, columns, axis=1), casting="same_kind")
+        copy_cast(exact if columns is None else np.take(exact, columns, axis=1), out)
 
 
 def _ranges(rows: Int64Array) -> list[tuple[int, int]]:

@@ -1,0 +1,96 @@
+"""Which row of a matrix belongs to which row of the table: by key, or by the frame's index, and never by a guess."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rowlock.errors import AlignmentError, MissingKeysError
+from rowlock.sources.candidates import key_candidates
+
+if TYPE_CHECKING:
+    from rowlock.arrays import Int64Array
+    from rowlock.inputs.features import Features
+    from rowlock.keys import Keys
+    from rowlock.table import Table
+
+__all__ = ["key_column", "require_no_other_key", "rows_by_key", "rows_by_number"]
+
+_log = logging.getLogger("rowlock")
+
+
+def key_column(features: Features, matrix: Any, table: Table, name: str) -> str:
+    """Return the column that holds the store's keys, or raise where that would be a guess."""
+    key_name = matrix.key_name
+    column = features.key or table.key
+    if column is None:
+        raise AlignmentError(
+            f"{name!r}: {matrix.address} has keys ({key_name or 'unnamed'}), and is never joined by row number."
+            f" Name the column that holds them: rl.Dataset(..., key={key_name or '...'!r})."
+        )
+    if features.key is None and key_name not in (None, column):
+        raise AlignmentError(
+            f"{name!r}: the keys of {matrix.address} are called {key_name!r}, the dataset's key is {column!r}."
+            f" If they are the same thing, say so: rl.Features({matrix.address!r}, key={column!r})."
+        )
+    return column
+
+
+def require_no_other_key(features: Features, matrix: Any, table: Table, name: str) -> None:
+    """Refuse a table whose key has another name, or say that a file is joined by row number."""
+    if table.key is None or not isinstance(features.source, str):
+        return
+    candidates = [] if features.columns is not None else key_candidates(Path(features.source))
+    if candidates:
+        raise AlignmentError(
+            f"{name!r}: {matrix.address} has no column {table.key!r} to be joined by, and {candidates[0]!r} looks like"
+            f" the key: whole numbers, each once. Rename it to {table.key!r}, or pack the file (rowlock pack"
+            f" {features.source} features.zarr --key {candidates[0]}). If it is a feature, and rows belong together by"
+            " the frame's index, say which columns are features: columns=[...]."
+        )
+    _log.warning(
+        "%r: %s has no keys: its rows are joined by the frame's index as row number, not by %r", name, matrix.address,
+        table.key,
+    )  # fmt: skip
+
+
+def rows_by_key(features: Features, matrix: Any, table: Table, keys: Keys, name: str) -> Int64Array:
+    """Return the matrix' row of every row of the table, int64; -1 where it has none and may be dropped."""
+    places: Int64Array = matrix.find(keys, f"the frame's key of input {name!r}")
+    missing = np.flatnonzero(places < 0)
+    if len(missing) and (features.missing or table.missing) == "raise":
+        raise MissingKeysError(
+            f"{name!r}: {len(missing):,} of {len(keys):,} rows have a key that is not in {matrix.address}"
+            f" ({matrix.num_rows:,} keys): {keys.describe(missing)}. Nothing was loaded. Add them to the store,"
+            " leave these rows out of the frame, or pass missing='drop'."
+        )
+    return places
+
+
+def rows_by_number(features: Features, matrix: Any, table: Table, name: str) -> Int64Array:
+    """Return the frame's index as row numbers of the matrix, int64, or raise where it cannot be that."""
+    if features.key is not None:
+        raise AlignmentError(
+            f"{name!r}: {matrix.address} has no keys, so key={features.key!r} cannot be looked up in it. Write a"
+            " store with keys=, or leave key= out to join by the frame's index."
+        )
+    numbers = table.index()
+    if numbers is None:
+        if table.num_rows != matrix.num_rows:
+            raise AlignmentError(
+                f"{name!r}: the frame has {table.num_rows:,} rows and no index, {matrix.address} has"
+                f" {matrix.num_rows:,} rows and no keys, so which belong together cannot be known. Write a store"
+                " with keys=."
+            )
+        return np.arange(table.num_rows)
+    wrong = np.flatnonzero((numbers < 0) | (numbers >= matrix.num_rows))
+    if len(wrong):
+        raise AlignmentError(
+            f"{name!r}: {len(wrong):,} of the frame's {table.num_rows:,} index values are not row numbers of"
+            f" {matrix.address}, which has {matrix.num_rows:,} rows and no keys: {numbers[wrong[0]]} in row"
+            f" {wrong[0]}. It is joined by the frame's index; write a store with keys= to join by key."
+        )
+    return numbers
