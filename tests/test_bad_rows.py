@@ -118,11 +118,12 @@ def test_more_than_max_bad_ends_the_run_and_names_the_cure():
     assert len(list(few)) == 20
 
 
-def test_data_without_its_bad_rows_is_read_to_the_end():
+@pytest.mark.parametrize("from_file", [False, True])
+def test_data_without_its_bad_rows_is_read_to_the_end(tmp_path, from_file):
     data = make(50, {3, 30})
-    loader = data.batches(5, on_error="skip", max_bad=1)
+    loader = data.batches(5, on_error="skip", max_bad=1, bad_rows_file=tmp_path / "bad.jsonl")
     list(loader)
-    clean = data.without(loader.bad_rows)
+    clean = data.without(tmp_path / "bad.jsonl" if from_file else loader.bad_rows)
     assert len(clean) == 48
     assert sorted(row for batch in clean.batches(5) for row in batch.keys) == sorted(
         f"r{row}" for row in range(50) if row not in (3, 30)
@@ -269,6 +270,9 @@ def test_bad_rows_of_another_dataset_are_refused():
         rl.Dataset(strange, {"y": rl.Column("y")}, key="id").without(loader.bad_rows)
     with pytest.raises(ConfigError, match="what loader.bad_rows lists"):
         other.without([1, 2])
+    for wrong in (None, "no-such-file"):
+        with pytest.raises(ConfigError, match="what loader.bad_rows lists"):
+            other.without(wrong)
 
 
 def test_a_run_that_is_not_resumed_begins_its_file_anew(tmp_path):

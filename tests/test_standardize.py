@@ -228,11 +228,11 @@ def fitted_parts():
 @pytest.mark.parametrize(
     ("use", "message"),
     [
-        (lambda train, valid: valid.fit_statistics(), "has statistics of other rows already"),
-        (lambda train, valid: train.fit_statistics(valid), "has statistics of other rows already"),
+        (lambda train, valid: valid.fit_statistics(), "has statistics already"),
+        (lambda train, valid: train.fit_statistics(valid), "has statistics already"),
         (lambda train, valid: train.split(0.5, 0.5), "Split first"),
         (lambda train, valid: train.where(np.arange(30) > 3).split(0.5, 0.5), "Split first"),
-        (lambda train, valid: dataset(numbers(), standardize=True).fit_statistics(valid), "other rows already"),
+        (lambda train, valid: dataset(numbers(), standardize=True).fit_statistics(valid), "statistics already"),
         (lambda train, valid: dataset(numbers()).fit_statistics(), "no input asks"),
         (lambda train, valid: dataset(numbers(), standardize="store").fit_statistics(), "no input asks"),
         (lambda train, valid: dataset(numbers(), standardize=True).fit_statistics([valid]), "takes the other parts"),

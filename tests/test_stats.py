@@ -251,17 +251,21 @@ def test_slow_gathering_is_named_with_its_share():
 )
 def test_advice_knows_when_all_processors_are_at_work(stage_name, num_threads, remedy):
     sentence = advise(
-        {("x", stage_name): 9.0 * num_threads, ("y", "gather"): 1.0 * num_threads}, 10.0, 0.9, num_threads, 100
+        {("x", stage_name): 9.0 * num_threads, ("y", "gather"): 1.0 * num_threads}, 10.0, 0.9, num_threads, 100, 0.1
     )
     assert remedy in sentence
     assert "90%" in sentence
     assert "num_threads" not in sentence
 
 
-def test_idle_threads_are_sent_further_ahead():
-    assert "prefetch" in advise({("x", "read"): 1.0}, 10.0, 0.9, 2, 100)
-    assert "larger batches" in advise({("x", "gather"): 1.0}, 10.0, 0.9, 2, 100_000)
-    assert "no epoch" in advise({}, 0.0, 0.0, 2, 0)
+def test_threads_that_idle_are_told_from_a_budget_that_is_full():
+    assert "Larger batches" in advise({("x", "read"): 1.0}, 10.0, 0.9, 2, 100, 0.1)
+    assert "memory_budget" in advise({("x", "read"): 1.0}, 10.0, 0.9, 2, 100, 0.95)
+    assert "no epoch" in advise({}, 0.0, 0.0, 2, 0, 0.0)
+
+
+def test_little_waiting_is_the_model_s_whatever_the_threads_do():
+    assert "could save 8% at most" in advise({("x", "read"): 1.0}, 10.0, 0.08, 2, 100, 0.1)
 
 
 def test_memory_in_use_is_reported_and_within_the_budget():

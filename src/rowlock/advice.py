@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 __all__ = ["advise"]
 
-_ENOUGH_SHARE = 0.05
+_ENOUGH_SHARE = 0.1
 """Waiting less than this share of the time is not worth a thought."""
 
 _IDLE_SHARE = 0.6
 """Threads that work less than this share of the time are not what limits the rate."""
 
-_SHORT_SECONDS = 0.001
-"""A batch that takes less is mostly bookkeeping."""
+_FULL_SHARE = 0.8
+"""A budget of which more was in use held batches back."""
 
 _DOING = {"read": "reading", "decode": "decoding", "gather": "gathering"}
 
@@ -29,6 +29,7 @@ def advise(
     wait_share: float,
     num_threads: int,
     num_batches: int,
+    memory_share: float,
 ) -> str:
     """Return one sentence.
 
@@ -44,24 +45,30 @@ def advise(
         Of the engine.
     num_batches : int
         Delivered.
+    memory_share : float
+        Most of the memory budget that was in use at a time, or kept free for the threads, 0 to 1.
     """
     busy = sum(seconds.values())
-    if not elapsed_seconds or not busy:
+    if not elapsed_seconds or not num_batches:
         return "nothing to say yet: no epoch was measured"
     if wait_share < _ENOUGH_SHARE:
-        return "the model is the bottleneck: faster loading would change nothing"
+        return f"the model is the bottleneck: faster loading could save {wait_share:.0%} at most"
     busy_share = busy / elapsed_seconds / num_threads
-    if busy_share < _IDLE_SHARE and elapsed_seconds < _SHORT_SECONDS * num_batches:
-        return (
-            f"a batch takes {elapsed_seconds / num_batches * 1e6:.0f} µs, mostly bookkeeping: larger batches would help"
-        )
     if busy_share < _IDLE_SHARE:
-        return (
-            f"the {num_threads} threads were at work only {busy_share:.0%} of the time: let them run further ahead,"
-            " Engine(prefetch=..., memory_budget=...)"
-        )
+        return _idle(busy_share, elapsed_seconds / num_batches, num_threads, memory_share)
     (name, stage), most = max(seconds.items(), key=lambda item: item[1])
     return f"{_DOING[stage]} {name!r} takes {most / busy:.0%} of the loader's time: {_remedy(stage, num_threads)}"
+
+
+def _idle(busy_share: float, batch_seconds: float, num_threads: int, memory_share: float) -> str:
+    """Say why the consumer waits although threads have nothing to do."""
+    threads = f"the {num_threads} threads were at work only {busy_share:.0%} of the time"
+    if memory_share > _FULL_SHARE:
+        return f"{threads}, held back by the memory budget: a larger one, Engine(memory_budget=...), or smaller batches"
+    return (
+        f"{threads}, and a batch takes {batch_seconds * 1e3:.2g} ms: handing it over is much of that. Larger batches"
+        " would help, or running further ahead, Engine(prefetch=...)"
+    )
 
 
 def _remedy(stage: str, num_threads: int) -> str:
@@ -74,4 +81,7 @@ def _remedy(stage: str, num_threads: int) -> str:
         return "a faster disk or network would help, or smaller files"
     if stage == "decode":
         return "all processors are at it: store the pictures smaller, or use more processors"
-    return "all processors or the disk are at it: choose fewer columns or a smaller dtype, or a faster machine"
+    return (
+        "all processors or the disk are at it: fewer columns, a smaller dtype or a faster machine would help, and"
+        " `rowlock pack` for a source that is no store"
+    )

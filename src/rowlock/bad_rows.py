@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rowlock.errors import RowError
 
-__all__ = ["BadRow", "BadRows", "OnError", "check_policy"]
+__all__ = ["BadRow", "BadRows", "OnError", "bad_rows_of", "check_policy"]
 
 OnError = Literal["raise", "mask", "skip"]
 FIRST_ROWS = 1000
@@ -58,6 +58,32 @@ class BadRow:
         path = None if error.path is None else os.fspath(error.path)
         row = -1 if error.row is None else int(error.row)
         return cls(row, error.key, error.input, path, str(error.stage), str(error.reason), epoch, step)
+
+
+def bad_rows_of(listed: Any) -> list[BadRow]:
+    """Return bad rows as `Loader.bad_rows` lists them, or as ``bad_rows_file=`` has written them.
+
+    Raises
+    ------
+    ConfigError
+        Neither a list of them nor such a file.
+    """
+    wrong = ConfigError(
+        "this takes what loader.bad_rows lists, or the path of a bad_rows_file. Rows that are known by number or key"
+        " are left out with data.where(~data.frame['key'].isin([...]))"
+    )
+    if isinstance(listed, str | os.PathLike):
+        try:
+            return [BadRow(**json.loads(line)) for line in Path(listed).read_text("utf-8").splitlines()]
+        except (OSError, ValueError, TypeError) as error:
+            raise wrong from error
+    try:
+        entries = list(listed)
+    except TypeError:
+        raise wrong from None
+    if not all(isinstance(entry, BadRow) for entry in entries):
+        raise wrong
+    return entries
 
 
 def check_policy(on_error: str, *, world_size: int) -> None:

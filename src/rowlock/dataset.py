@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rowlock.arguments import row_numbers, whole_number
-from rowlock.bad_rows import BadRow, BadRows, OnError, check_policy
+from rowlock.bad_rows import BadRows, OnError, bad_rows_of, check_policy
 from rowlock.errors import AlignmentError, ConfigError
 from rowlock.fitting import known_statistics, measure, require_fitted, with_statistics
 from rowlock.gathering import Gathering, Slot
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from rowlock.arrays import AnyArray, ArraySpec, Int64Array
+    from rowlock.bad_rows import BadRow
     from rowlock.batch import Batch
     from rowlock.engine import Engine
     from rowlock.keys import Keys
@@ -166,11 +167,9 @@ class Dataset:
         own = None if index is None else index.take(self._all_table_rows)
         return self._of(self._table_rows(rows_where(mask, len(self), own)))
 
-    def without(self, bad_rows: Iterable[BadRow]) -> Dataset:
-        """Return the dataset without the given bad rows, such as ``loader.bad_rows``."""
-        entries = list(bad_rows)
-        if not all(isinstance(entry, BadRow) for entry in entries):
-            raise ConfigError("without takes what loader.bad_rows lists; leave rows out by number with select")
+    def without(self, bad_rows: Iterable[BadRow] | str | os.PathLike[str]) -> Dataset:
+        """Return the dataset without the given bad rows: ``loader.bad_rows``, or the path of a ``bad_rows_file``."""
+        entries = bad_rows_of(bad_rows)
         bad = np.array([entry.row for entry in entries], np.int64)
         check_rows(bad, self._opened.table.num_rows)
         if self._opened.keys.values(bad).tolist() != [entry.key for entry in entries]:
@@ -240,7 +239,7 @@ class Dataset:
         Raises
         ------
         ConfigError
-            No input asks for it, or a part has statistics of other rows already.
+            No input asks for it, or a part has statistics already.
         RowError
             A row cannot be read.
         """

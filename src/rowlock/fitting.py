@@ -59,8 +59,8 @@ def measure(
     measured = [slot.label for slot, reader in wanted if reader.is_measured]
     if measured:
         raise ConfigError(
-            f"{', '.join(map(repr, measured))} has statistics of other rows already, and other numbers would not fit"
-            " them. Start from the parts that `split` returned."
+            f"{', '.join(map(repr, measured))} has statistics already, and others would not fit what was learnt with"
+            " them. Start from the parts that `split` returned (in a notebook: run the cell with the split again)."
         )
     found = {}
     for slot, reader in wanted:
@@ -92,7 +92,7 @@ def with_statistics(slots: Sequence[Slot], statistics: Mapping[str, ColumnStatis
         )
     for slot, reader in fitted.items():
         if reader.wants_rows and (slot.label not in statistics or reader.is_measured):
-            why = "has statistics of other rows already" if reader.is_measured else "is not among the training inputs"
+            why = "has statistics already" if reader.is_measured else "is not among the training inputs"
             raise ConfigError(f"{slot.label!r} {why}. Start from the parts that `split` returned: {_HOW}")
     return tuple(
         slot._replace(reader=fitted[slot].fitted(statistics[slot.label]))

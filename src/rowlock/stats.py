@@ -113,7 +113,8 @@ class LoaderStats:
         running = _difference(self.inputs, self.startup_inputs)
         seconds = {(name, stage): spent for name, costs in running.items() for stage, spent in costs.stages.items()}
         elapsed, wait = self.elapsed_seconds - self.startup_seconds, self.wait_seconds - self.startup_seconds
-        return advise(seconds, elapsed, wait / elapsed if elapsed else 0.0, self.num_threads, self.num_batches)
+        share = (self.memory.peak_bytes + self.memory.scratch_bytes) / self.memory.budget_bytes
+        return advise(seconds, elapsed, wait / elapsed if elapsed else 0.0, self.num_threads, self.num_batches, share)
 
     def __sub__(self, earlier: LoaderStats) -> LoaderStats:
         return LoaderStats(
