@@ -10,7 +10,7 @@ import numpy as np
 from rowlock.bad_rows import BadRow
 from rowlock.batch import Batch
 from rowlock.errors import RowError
-from rowlock.meter import Meter
+from rowlock.meter import Meter, stage
 from rowlock.retries import retried
 
 if TYPE_CHECKING:
@@ -104,7 +104,9 @@ class Gathering:
     def will_need(self) -> None:
         """Tell the readers, and they their disks, which rows come."""
         for slot in self._slots:
-            slot.reader.will_need(self._table_rows)
+            with Meter() as meter, stage("read"):
+                slot.reader.will_need(self._table_rows)
+            self.costs.append((slot.label, meter))
 
     def pieces(self) -> Iterator[Piece]:
         """Allocate the arrays and cut the work: costly inputs by rows, all others together."""

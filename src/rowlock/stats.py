@@ -25,7 +25,7 @@ class InputStats:
     Attributes
     ----------
     read_seconds : float
-        Thread time in which files were read.
+        Thread time in which files were read, or disks told what to read.
     decode_seconds : float
         Thread time in which pictures were decoded and resized.
     gather_seconds : float
