@@ -4,6 +4,7 @@ Every figure is a ratio taken within one round, because absolute rates change fr
 machine; the table shows the median round and the middle half of all rounds.
 
     python benchmarks/store.py [--columns 1000] [--megabytes 400] [--rounds 9] [--batch 256] [--data dense ...]
+                               [--io mmap pread] [--layouts raw csr]
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ DATA = {
 }
 
 
-def make(folder, kind, num_rows, num_columns):
+def make(folder, kind, num_rows, num_columns, wanted):
     """Write the same rows as a .npy file and as a store of each layout; print sizes and what auto chose."""
     rng = np.random.default_rng(0)
     step = max(1, (16 << 20) // (4 * num_columns))
@@ -62,7 +63,7 @@ def make(folder, kind, num_rows, num_columns):
     print(f"auto: {chosen.layout} ({chosen.layout_reason})")
     shutil.rmtree(folder / "auto.zarr")
     zeros = 1 - np.count_nonzero(matrix[:1000]) / matrix[:1000].size
-    layouts = [layout for layout in LAYOUTS if layout != "csr" or zeros > LEAST_ZEROS - 0.05]
+    layouts = [layout for layout in wanted if layout != "csr" or zeros > LEAST_ZEROS - 0.05]
     for layout in layouts:
         start = time.perf_counter()
         write(folder / f"{layout}.zarr", matrix, keys=np.arange(num_rows) * 7, layout=layout)
@@ -80,15 +81,15 @@ def used_bytes(store, name):
     return sum(file.stat().st_blocks * 512 for part in store.glob(name) for file in part.rglob("c.*"))
 
 
-def ways(folder, layouts):
-    """Return the competitors: name -> function of (rows, out)."""
+def ways(folder, stores):
+    """Return the competitors: name -> function of (rows, out). `stores` are pairs of layout and way to read."""
     matrix = np.load(folder / "matrix.npy", mmap_mode="r")
     found = {"np.take": lambda rows, out: np.take(matrix, rows, axis=0, out=out, mode="clip")}
-    for layout in layouts:
-        store = rowlock.store.FeatureStore.open(folder / f"{layout}.zarr")
+    for layout, io in stores:
+        store = rowlock.store.FeatureStore.open(folder / f"{layout}.zarr", io)
         opened = store._opened  # noqa: SLF001 - the check cannot be turned off from outside
-        found[layout] = store.gather
-        found[f"{layout}, no check"] = lambda rows, out, opened=opened: opened.gather(
+        found[f"{layout} {io}"] = store.gather
+        found[f"{layout} {io}, no check"] = lambda rows, out, opened=opened: opened.gather(
             rows, out, None, None, verify=False
         )
     return found
@@ -103,9 +104,9 @@ def seconds(way, batches, num_columns):
     return time.thread_time() - start
 
 
-def warm(folder, layouts, num_rows, num_columns, num_rounds, batch_size):
+def warm(folder, stores, num_rows, num_columns, num_rounds, batch_size):
     """Print rates with everything in the page cache."""
-    competitors = ways(folder, layouts)
+    competitors = ways(folder, stores)
     rng = np.random.default_rng(1)
     whole = rng.permutation(num_rows)[: num_rows // 64 * 64].reshape(-1, 64)
     for way in competitors.values():
@@ -119,7 +120,7 @@ def warm(folder, layouts, num_rows, num_columns, num_rounds, batch_size):
     print(f"\nwarm, B={batch_size}: thousand rows/s, the ratio to np.take (middle half), and what two threads gain\n")
     for name, way in competitors.items():
         gain = gain_of_two_threads(way, rng, num_rows, num_columns, num_rounds, batch_size)
-        print(f"{name:>18} {cells(spent, name, count)}   two threads {gain:.2f}x one")
+        print(f"{name:>24} {cells(spent, name, count)}   two threads {gain:.2f}x one")
 
 
 def gain_of_two_threads(way, rng, num_rows, num_columns, num_rounds, batch_size):
@@ -170,23 +171,26 @@ def forget(folder):
         os.close(descriptor)
 
 
-def cold(folder, layouts, num_rows, num_columns, num_rounds):
-    """Print rates with nothing in the page cache: a fresh map for every round."""
+def cold(folder, stores, num_rows, num_columns, num_rounds):
+    """Print rates with nothing in the page cache: opened anew for every round."""
     rng = np.random.default_rng(2)
     out = np.empty((256, num_columns), np.float32)
-    told = {f"{layout}, told ahead": layout for layout in layouts}
-    spent = {
-        name: [] for name in ("np.take", *(name for layout in layouts for name in (layout, f"{layout}, told ahead")))
-    }
+    competitors = {"np.take": (stores[:1], False)}
+    for layout, io in stores:
+        for check in ("", ", no check"):
+            for told in ("", ", told ahead"):
+                competitors[f"{layout} {io}{check}{told}"] = [(layout, io)], bool(told)
+    spent = {name: [] for name in competitors}
     for _ in range(num_rounds):
         batches = rng.integers(0, num_rows, 2048).reshape(-1, 256)
         for name, times in spent.items():
             forget(folder)
-            way = ways(folder, layouts)[told.get(name, name)]
-            tell = rowlock.store.FeatureStore.open(folder / f"{told.get(name, layouts[0])}.zarr").will_need
+            own, is_told = competitors[name]
+            way = ways(folder, own)[name.removesuffix(", told ahead")]
+            tell = rowlock.store.FeatureStore.open(folder / f"{own[0][0]}.zarr", own[0][1]).will_need
             start = time.perf_counter()
             for number, rows in enumerate(batches):
-                if name in told:
+                if is_told:
                     for later in batches[number + 1 : number + 2] if number else batches[:2]:
                         tell(later)
                 way(rows, out)
@@ -194,7 +198,7 @@ def cold(folder, layouts, num_rows, num_columns, num_rounds):
             del way, tell
     print("\ncold, B=256: thousand rows/s, and the ratio to np.take (middle half)\n")
     for name in spent:
-        print(f"{name:>18} {cells(spent, name, 2048)}")
+        print(f"{name:>36} {cells(spent, name, 2048)}")
 
 
 def main():
@@ -204,15 +208,18 @@ def main():
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--data", nargs="+", choices=list(DATA), default=["dense", "rounded-1", "zeros-95", "zeros-99"])
+    parser.add_argument("--io", nargs="+", choices=["mmap", "pread"], default=["mmap", "pread"])
+    parser.add_argument("--layouts", nargs="+", choices=LAYOUTS, default=LAYOUTS)
     options = parser.parse_args()
     num_rows = options.megabytes * 1_000_000 // (4 * options.columns)
     for kind in options.data:
         with tempfile.TemporaryDirectory(dir=".") as name:
             folder = Path(name)
-            layouts = make(folder, kind, num_rows, options.columns)
+            layouts = make(folder, kind, num_rows, options.columns, options.layouts)
+            stores = [(layout, io) for layout in layouts for io in options.io]
             if hasattr(os, "posix_fadvise"):
-                cold(folder, layouts, num_rows, options.columns, max(3, options.rounds // 3))
-            warm(folder, layouts, num_rows, options.columns, options.rounds, options.batch)
+                cold(folder, stores, num_rows, options.columns, max(3, options.rounds // 3))
+            warm(folder, stores, num_rows, options.columns, options.rounds, options.batch)
 
 
 if __name__ == "__main__":

@@ -274,6 +274,33 @@ def test_the_disk_is_told_about_the_bytes_that_will_be_read_unless_they_are_in_m
 
 
 @on_linux
+@every_layout
+def test_what_left_the_page_cache_is_asked_for_again(path, layout):
+    matrix = np.tile(values(), (50, 4))
+    FeatureStore.write(path, matrix, layout=layout)
+    store, told = FeatureStore.open(path, io="pread"), []
+    advise = FADVISE(lambda *call: told.append(call) or 0)
+    for files in all_files(store):
+        files._fadvise = ctypes.cast(advise, ctypes.c_void_p).value
+        for descriptor in files._opened:
+            os.fsync(descriptor)
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            try:
+                os.preadv(descriptor, [bytearray(1)], 0, os.RWF_NOWAIT)
+            except BlockingIOError:
+                continue
+            pytest.skip("this file system keeps everything in memory")
+    rows = np.arange(40, 3000, 300)
+    store.will_need(rows)
+    assert len(told) == len(rows) * len(all_files(store))
+    told.clear()
+    assert np.array_equal(store[rows], matrix[rows])
+    told.clear()
+    store.will_need(rows)
+    assert not told
+
+
+@on_linux
 def test_nothing_is_mapped_and_only_shards_stay_open(path):
     for layout in LAYOUTS:
         FeatureStore.write(path, values(), keys=keys_of(), layout=layout, shard_bytes=1500, overwrite=True)
@@ -478,7 +505,7 @@ def test_an_error_that_stays_says_row_key_file_byte_and_what_to_do(path, layout,
     for part in (f"row {row} (key 'key-{row:03}') of {path}", "Input/output error", "c.", place, "network mount"):
         assert part in str(error)
     again = pickle.loads(pickle.dumps(error))
-    assert (str(again), again.rows) == (str(error), error.rows)
+    assert (str(again), again.rows, again.errno, again.row) == (str(error), error.rows, errno.EIO, None)
     good = np.arange(row)
     assert np.array_equal(store[good], values()[good])
 

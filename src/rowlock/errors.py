@@ -30,6 +30,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -228,6 +229,9 @@ class StoreReadError(StoreError, OSError):
         self.rows: Sequence[int] = tuple(rows)
         self.row: int | None = None
         self.errno = number
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return partial(type(self), str(self), rows=self.rows, number=self.errno), (), {"row": self.row}
 
 
 class StoreWriteError(StoreError):
