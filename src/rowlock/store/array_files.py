@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rowlock.errors import StoreFormatError
 from rowlock.store.format import AUTO, ROOT, array_metadata
+from rowlock.store.replaced_files import open_committed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +43,7 @@ def require_nodes(path: Path, commit: Commit, matrix: Nodes) -> None:
     for name, wanted in expected.items():
         file = path / name / ROOT
         try:
-            fits = _fits(json.loads(file.read_bytes()), wanted)
+            fits = _fits(json.loads(_content(path, commit, name)), wanted)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StoreFormatError(
                 f"{file} is not the metadata of a Zarr v3 {wanted['node_type']} ({error!r})"
@@ -52,6 +53,11 @@ def require_nodes(path: Path, commit: Commit, matrix: Nodes) -> None:
                 f"{file} does not belong to the commit of {path}: {name} must be {_described(wanted)} or longer."
                 " Restore it from a copy."
             )
+
+
+def _content(path: Path, commit: Commit, name: str) -> bytes:
+    with open_committed(path, commit, f"{name}/{ROOT}") as file:
+        return file.read()
 
 
 def _fits(content: dict[str, Any], wanted: dict[str, Any]) -> bool:

@@ -21,6 +21,7 @@ from rowlock.store.files import GrowingFile, sync_folder, write_bytes
 from rowlock.store.format import array_metadata, chunk_name, group_metadata
 from rowlock.store.item_shards import ItemShards, ItemWriter
 from rowlock.store.mapped import map_file
+from rowlock.store.replaced_files import map_committed, use_committed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,8 +31,20 @@ if TYPE_CHECKING:
     from rowlock.store.layout import Fault, MatrixReader, MatrixWriter, Nodes
     from rowlock.store.row_check import RowProof
 
-__all__ = ["CsrReader", "CsrWriter", "nodes", "open_reader", "open_writer", "start"]
+__all__ = [
+    "INDPTR",
+    "CsrReader",
+    "CsrWriter",
+    "cells_of",
+    "index_dtype",
+    "most_cells",
+    "nodes",
+    "open_reader",
+    "open_writer",
+    "start",
+]
 
+INDPTR = f"matrix/indptr/{chunk_name(0)}"
 _WIDEST_INT16 = 1 << 15
 
 
@@ -79,14 +92,13 @@ class CsrReader:
         self._bits = np.dtype(f"u{commit.row_dtype.itemsize}")
         num_bytes = 8 * (commit.num_rows + 1)
         self.num_bytes = commit.num_cells * (self._bits.itemsize + self._kind.itemsize) + num_bytes
-        self._indptr: Int64Array = self._load(self._matrix / "indptr" / chunk_name(0), num_bytes, random=False).view(
-            "<i8"
-        )
+        indptr = use_committed(path, commit, INDPTR, lambda file: self._load(file, num_bytes, random=False))
+        self._indptr: Int64Array = indptr.view("<i8")
         self._open_shards(path, commit)
 
-    def _open_shards(self, path: Path, commit: Commit) -> None:  # noqa: ARG002 - other readers need them
-        self._data = self._shards("data", self._bits.itemsize)
-        self._indices = self._shards("indices", self._kind.itemsize)
+    def _open_shards(self, path: Path, commit: Commit) -> None:
+        self._data = _mapped_cells(path, commit, "data", self._bits.itemsize)
+        self._indices = _mapped_cells(path, commit, "indices", self._kind.itemsize)
 
     def gather(
         self,
@@ -129,33 +141,19 @@ class CsrReader:
         """Return nothing: every stored byte belongs to a row."""
         return []
 
-    def _shards(self, name: str, item_bytes: int) -> ItemShards:
-        folder = self._matrix / name
-        return ItemShards(lambda shard: folder / chunk_name(shard), item_bytes, self._num_cells, self._cells_per_shard)
-
 
 class CsrWriter:
     """Compressed sparse rows; see `MatrixWriter`."""
 
     def __init__(self, path: Path, commit: Commit) -> None:
         self._index_dtype = index_dtype(commit.num_columns)
-        self._dtype = commit.row_dtype
-        self._bits = np.dtype(f"u{self._dtype.itemsize}")
-        self._data = _cells(path / "matrix" / "data", self._bits.itemsize, self._most_cells(commit), commit)
-        self._indices = _cells(
-            path / "matrix" / "indices", self._index_dtype.itemsize, self._most_cells(commit), commit
-        )
+        self._data = _cells(path / "matrix" / "data", commit.row_dtype.itemsize, most_cells(commit), commit)
+        self._indices = _cells(path / "matrix" / "indices", self._index_dtype.itemsize, most_cells(commit), commit)
         self._indptr = GrowingFile(path / "matrix" / "indptr" / chunk_name(0), 8 * (commit.num_rows + 1))
 
     def append(self, block: AnyArray) -> bool:
         """Add the cells of rows; return whether a shard was filled."""
-        from rowlock.store.csr_kernels import collect_cells  # noqa: PLC0415 - Numba is loaded on first use
-
-        bits = block.view(self._bits)
-        num_cells = int(np.count_nonzero(bits))
-        ends = np.empty(len(block), np.int64)
-        columns, data = np.empty(num_cells, self._index_dtype), np.empty(num_cells, self._bits)
-        collect_cells(bits, ends, columns, data)
+        ends, columns, data = cells_of(block, self._index_dtype)
         self._indptr.append((ends + self._data.num_items).astype("<i8", copy=False))
         self._indices.append(columns)
         return self._data.append(data)
@@ -176,9 +174,32 @@ class CsrWriter:
         self._indices.close()
         self._indptr.close()
 
-    def _most_cells(self, commit: Commit) -> int:
-        """Return the cells of a full shard; the larger of its two files is as large as was asked for."""
-        return max(1, commit.shard_bytes // max(self._dtype.itemsize, self._index_dtype.itemsize))
+
+def cells_of(block: AnyArray, kind: np.dtype[Any]) -> tuple[Int64Array, AnyArray, AnyArray]:
+    """Return where the cells of each row end, the columns of all cells (of dtype `kind`), and their bits."""
+    from rowlock.store.csr_kernels import collect_cells  # noqa: PLC0415 - Numba is loaded on first use
+
+    bits = block.view(f"u{block.itemsize}")
+    num_cells = int(np.count_nonzero(bits))
+    ends = np.empty(len(block), np.int64)
+    columns, data = np.empty(num_cells, kind), np.empty(num_cells, bits.dtype)
+    collect_cells(bits, ends, columns, data)
+    return ends, columns, data
+
+
+def most_cells(commit: Commit) -> int:
+    """Return the cells of a full shard; the larger of its two files is as large as was asked for."""
+    return max(1, commit.shard_bytes // max(commit.row_dtype.itemsize, index_dtype(commit.num_columns).itemsize))
+
+
+def _mapped_cells(path: Path, commit: Commit, name: str, item_bytes: int) -> ItemShards:
+    return ItemShards(
+        lambda shard: path / "matrix" / name / chunk_name(shard),
+        item_bytes,
+        commit.num_cells,
+        commit.cells_per_shard,
+        lambda shard, n: map_committed(path, commit, f"matrix/{name}/{chunk_name(shard)}", n, random=True),
+    )
 
 
 def _cells(folder: Path, item_bytes: int, most_items: int, commit: Commit) -> ItemWriter:

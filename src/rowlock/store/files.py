@@ -15,7 +15,16 @@ if TYPE_CHECKING:
 
     from rowlock.arrays import AnyArray
 
-__all__ = ["GrowingFile", "copy_start", "sync_folder", "write_all", "write_bytes", "write_json", "writing"]
+__all__ = [
+    "GrowingFile",
+    "copy_bytes",
+    "copy_start",
+    "sync_folder",
+    "write_all",
+    "write_bytes",
+    "write_json",
+    "writing",
+]
 
 PARTIAL = ".partial"
 _BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -69,23 +78,34 @@ def write_bytes(path: Path, *parts: Any) -> None:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write `content` as the whole file `path`, as `write_bytes` does."""
-    write_bytes(path, json.dumps(content, indent=1, allow_nan=False).encode())
+    write_bytes(path, json_bytes(content))
+
+
+def json_bytes(content: dict[str, Any]) -> bytes:
+    """Return metadata as they are written."""
+    return json.dumps(content, indent=1, allow_nan=False).encode()
 
 
 def copy_start(source: Path, descriptor: int, num_bytes: int) -> None:
     """Copy the first bytes of a file inside of the system, where it can; some share them without a copy."""
+    copy_bytes(source, 0, descriptor, 0, num_bytes)
+
+
+def copy_bytes(source: Path, start: int, descriptor: int, offset: int, num_bytes: int) -> None:
+    """Copy `num_bytes` of a file from its byte `start` to `offset`, as `copy_start` does."""
     origin = os.open(source, os.O_RDONLY | _BINARY)
     try:
-        position = 0
-        while position < num_bytes:
+        position, stop = start, start + num_bytes
+        while position < stop:
+            target = offset + position - start
             try:
-                done = os.copy_file_range(origin, descriptor, num_bytes - position, position, position)
+                done = os.copy_file_range(origin, descriptor, stop - position, position, target)
             except (AttributeError, OSError):  # not on this system, or not on these file systems
-                data = os.pread(origin, min(num_bytes - position, 1 << 24), position)
-                write_all(descriptor, data, position)
+                data = os.pread(origin, min(stop - position, 1 << 24), position)
+                write_all(descriptor, data, target)
                 done = len(data)
             if not done:
-                raise StoreWriteError(f"{source} ended at byte {position:,}, before its committed {num_bytes:,}")
+                raise StoreWriteError(f"{source} ended at byte {position:,}, before its committed {stop:,}")
             position += done
     finally:
         os.close(origin)

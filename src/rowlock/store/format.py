@@ -54,7 +54,7 @@ _MAX_COUNT = 1 << 62
 MOST_COLUMNS = 1 << 28
 """Of a store: 2 GiB a row of float64. Above it a commit is a lie that would allocate memory."""
 _RUN_NAME = re.compile(r"run-[0-9]+")  # it becomes a path
-_FILE_NAME = re.compile(r"[a-z_]+/c(\.[0-9]+)+")  # it becomes a path, too
+_FILE_NAME = re.compile(r"[a-z_]+(/[a-z]+)?/(c(\.[0-9]+)+|zarr\.json)")  # it becomes a path, too
 
 
 @dataclass(frozen=True)

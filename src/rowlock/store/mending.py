@@ -66,7 +66,8 @@ class Mending(ABC):
 
         A row of the source is used only if it is proved to be the one that is damaged: by the row's stored check,
         or, where that is damaged too, by the digest of all checks in the commit. What is repaired is thereby what
-        was there; no commit is made, and readers that have the store open find the rows whole.
+        was there; readers that have the store open find the rows whole. No commit is made, unless rows of a
+        ``"packed"`` store were compressed by another version of LZ4 and fit in no more: their shards are written anew.
 
         Parameters
         ----------
@@ -81,7 +82,8 @@ class Mending(ABC):
         Returns
         -------
         list of (first row, row after the last, reason)
-            What is damaged still, because the source does not have it, or because it is not in a row; as `verify`.
+            What is damaged still, because the source does not have it, because it is not in a row, or because
+            offsets are damaged, too, and the source does not have all rows between two that are whole; as `verify`.
 
         Raises
         ------
@@ -89,7 +91,7 @@ class Mending(ABC):
             The source has other values than were written for some damaged rows, listed in ``.rows``; these were left
             as they are. Or the stored keys are damaged: restore them from a copy first.
         ConfigError
-            The source does not fit the store, or the layout is not ``"raw"``.
+            The source does not fit the store.
         StoreLockedError, StoreWriteError
             Another writer has the store; the disk refused.
         """
@@ -102,7 +104,8 @@ class Mending(ABC):
         """Give rows that are there other values: all of them in one new commit, or none.
 
         Readers that have an earlier commit open keep its values. The files of all shards that hold one of the rows
-        are written anew, about 256 MiB each, so many corrections are better given at once.
+        are written anew, about 256 MiB each, so many corrections are better given at once. In layout ``"csr"`` a row
+        with another number of cells moves all that follow: everything behind the first such row is written anew.
 
         Parameters
         ----------
@@ -119,9 +122,9 @@ class Mending(ABC):
         Raises
         ------
         MissingKeysError, RepeatedKeysError, KeyTypeError, ConfigError
-            The keys or rows do not fit, or the layout is not ``"raw"``; nothing was written.
+            The keys or rows do not fit; nothing was written.
         StoreCorruptError
-            The stored checks are damaged: repair first.
+            The stored checks, or offsets that say where these rows end, are damaged: repair first.
         StoreLockedError, StoreWriteError
             Another writer has the store; the disk refused.
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rowlock.keys import Keys
     from rowlock.store.statistics import ColumnStatistics
 
-__all__ = ["OpenedStore"]
+__all__ = ["OpenedStore", "ranges"]
 
 _PIECE_BYTES = 256 << 10  # of rows on their way through a cast: they stay in the second-level cache
 _VERIFY_ROWS = 1 << 16
@@ -165,6 +165,14 @@ class OpenedStore:
         found: UInt64Array = self._checks[rows]
         return found
 
+    def matrix_faults(self) -> list[tuple[int, int, str]]:
+        """Return what is damaged in the matrix beside rows."""
+        return self._matrix.faults()
+
+    def totals(self) -> AnyArray | None:
+        """Return the sums that statistics are made of; None where they are not known, or damaged."""
+        return self._totals if self.statistics_are_intact else None
+
     def verify(self, progress: Callable[[int, int], None]) -> list[tuple[int, int, str]]:
         """See `FeatureStore.verify`."""
         return self.described(self.damaged_rows(progress))
@@ -194,7 +202,7 @@ class OpenedStore:
         commit = self.commit
         found = [
             (first, stop, f"the bytes, the check or the key of the row ({self._matrix.place_of(first)})")
-            for first, stop in _ranges(damaged)
+            for first, stop in ranges(damaged)
         ]
         found += self._matrix.faults()
         if self.rows_digest(commit.num_rows) != commit.rows_digest:
@@ -305,7 +313,7 @@ def _place(exact: AnyArray, out: AnyArray, columns: Int64Array | None) -> None:
         copy_cast(exact if columns is None else np.take(exact, columns, axis=1), out)
 
 
-def _ranges(rows: Int64Array) -> list[tuple[int, int]]:
+def ranges(rows: Int64Array) -> list[tuple[int, int]]:
     """Return ascending rows as half-open ranges."""
     if not len(rows):
         return []

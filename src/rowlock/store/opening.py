@@ -40,6 +40,10 @@ def _try_to_open(path: Path, io: str) -> OpenedStore | None:
         if read_commit(path) == before:
             raise StoreFormatError(f"{path} is not complete: {error}. Restore the file from a copy.") from error
         return None
+    except StoreFormatError:
+        if read_commit(path) == before:
+            raise
+        return None  # a file of a newer commit, which is shorter than the earlier one needs
     after, commit = read_commit(path), opened.commit
     if (after.uuid, after.num_replaces) != (commit.uuid, commit.num_replaces):
         return None

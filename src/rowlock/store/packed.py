@@ -18,10 +18,18 @@ from rowlock.keys import Keys
 from rowlock.store.advice import advise
 from rowlock.store.blosc import chunk_start, codec_metadata
 from rowlock.store.files import sync_folder, write_bytes
-from rowlock.store.format import array_metadata
+from rowlock.store.format import array_metadata, chunk_name, read_commit
 from rowlock.store.lz4 import decode_chunk, lz4_decoder
 from rowlock.store.mapped import map_file
-from rowlock.store.packed_writer import INDEX_SUM_BYTES, PackedWriter, offsets_path, packed_shard_path, shard_index
+from rowlock.store.packed_writer import (
+    INDEX_SUM_BYTES,
+    OFFSETS,
+    PackedWriter,
+    offsets_path,
+    packed_shard_path,
+    shard_index,
+)
+from rowlock.store.replaced_files import map_committed, open_committed, use_committed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,7 +74,7 @@ class PackedReader:
     _load = staticmethod(map_file)
 
     def __init__(self, path: Path, commit: Commit) -> None:
-        self._path = path
+        self._path, self._commit = path, commit
         self._num_rows, self._rows_per_shard = commit.num_rows, commit.rows_per_shard
         self._row_bytes, self._shuffle = commit.row_bytes, commit.shuffle
         itemsize = commit.row_dtype.itemsize
@@ -75,15 +83,17 @@ class PackedReader:
             chunk_start(commit.row_bytes, itemsize, shuffle=commit.shuffle, stored=stored) for stored in (False, True)
         ]
         self._starts: UInt64Array = np.frombuffer(b"".join(starts), "<u8")
-        self._offsets: Int64Array = self._load(offsets_path(path), 8 * (commit.num_rows + 1), random=False).view("<i8")
+        num_bytes = 8 * (commit.num_rows + 1)
+        offsets = use_committed(path, commit, OFFSETS, lambda file: self._load(file, num_bytes, random=False))
+        self._offsets: Int64Array = offsets.view("<i8")
         self._sizes = np.array([self._chunk_bytes(shard) for shard in range(commit.num_shards)], np.int64)
         self.num_bytes = int(self._sizes.sum()) + 8 * (commit.num_rows + 1)
         self._decoder = lz4_decoder()
         self._open_shards(path, commit)
 
-    def _open_shards(self, path: Path, commit: Commit) -> None:  # noqa: ARG002 - other readers need it
+    def _open_shards(self, path: Path, commit: Commit) -> None:
         self._maps = [
-            map_file(packed_shard_path(path, shard), self._needed_bytes(shard, size), random=True)
+            map_committed(path, commit, f"matrix/{chunk_name(shard, 0)}", self._needed_bytes(shard, size), random=True)
             for shard, size in enumerate(self._sizes.tolist())
         ]
         self._bases: UInt64Array = np.array([shard.ctypes.data for shard in self._maps], np.uint64)
@@ -131,13 +141,17 @@ class PackedReader:
         return f"{packed_shard_path(self._path, shard)} at byte {start:,}, {stop - start:,} bytes long by row_offsets"
 
     def faults(self) -> list[Fault]:
-        """Return the shards whose index is not what other Zarr readers need."""
-        shards = range(len(self._sizes))
-        return [
+        """Return the shards whose index is not what other Zarr readers need: those of the last commit."""
+        found = [
             (*self._rows_of(shard), f"the Zarr index of {packed_shard_path(self._path, shard)}")
-            for shard in shards
+            for shard in range(len(self._sizes))
             if not self._has_index(shard)
         ]
+        if not found:
+            return []
+        last = read_commit(self._path)
+        is_last = (last.uuid, last.num_replaces) == (self._commit.uuid, self._commit.num_replaces)
+        return found if is_last else []  # else the files have other content by now; ours have no names
 
     def _rows_of(self, shard: int) -> tuple[int, int]:
         return shard * self._rows_per_shard, min((shard + 1) * self._rows_per_shard, self._num_rows)
@@ -167,11 +181,11 @@ class PackedReader:
         """Return whether the index is right; the last shard may have been replaced by a longer one meanwhile."""
         first, stop = self._rows_of(shard)
         edges = self._offsets[first : stop + 1] - self._offsets[first]
-        size = packed_shard_path(self._path, shard).stat().st_size
         expected = int(edges[-1]) + _ENTRY_BYTES * self._rows_per_shard + INDEX_SUM_BYTES
-        if size != expected:
-            return size > expected and shard == len(self._sizes) - 1
-        with packed_shard_path(self._path, shard).open("rb") as file:
+        with open_committed(self._path, self._commit, f"matrix/{chunk_name(shard, 0)}") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size != expected:
+                return size > expected and shard == len(self._sizes) - 1
             file.seek(int(edges[-1]))
             return file.read() == shard_index(edges, self._rows_per_shard)
 

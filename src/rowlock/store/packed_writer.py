@@ -19,12 +19,16 @@ if TYPE_CHECKING:
     from rowlock.arrays import AnyArray, Int64Array, UInt64Array
     from rowlock.store.format import Commit
 
-__all__ = ["INDEX_SUM_BYTES", "PackedWriter", "offsets_path", "packed_shard_path", "shard_index"]
+__all__ = ["INDEX_SUM_BYTES", "OFFSETS", "PackedWriter", "offsets_path", "packed_shard_path", "shard_index"]
 
 INDEX_SUM_BYTES = 4
 _MISSING = np.uint64(0xFFFF_FFFF_FFFF_FFFF)  # what Zarr calls a chunk that is not there
 _PIECE_BYTES = 8 << 20
 _MOST_ROWS = 1 << 20  # of a shard: its index, 16 bytes a row, is made in memory
+
+
+OFFSETS = f"row_offsets/{chunk_name(0)}"
+"""The file that says where the chunk of each row begins."""
 
 
 def packed_shard_path(path: Path, shard: int) -> Path:
@@ -34,7 +38,7 @@ def packed_shard_path(path: Path, shard: int) -> Path:
 
 def offsets_path(path: Path) -> Path:
     """Return the file that says where the chunk of each row begins."""
-    return path / "row_offsets" / chunk_name(0)
+    return path / OFFSETS
 
 
 def shard_index(edges: Int64Array, rows_per_shard: int) -> bytes:

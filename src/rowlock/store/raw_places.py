@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rowlock.errors import ConfigError
-from rowlock.store.format import AUTO, chunk_name
+from rowlock.store.format import chunk_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from rowlock.arrays import AnyArray, Int64Array
     from rowlock.store.format import Commit
 
-__all__ = ["ROW_CHECK", "RowPlaces", "places_of_checks", "places_of_rows", "require_changeable"]
+__all__ = ["ROW_CHECK", "RowPlaces", "places_of_checks", "places_of_rows"]
 
 ROW_CHECK = f"row_check/{chunk_name(0)}"
 
@@ -49,15 +48,6 @@ class RowPlaces:
         """Yield (offset, new content) for each of these rows; `values` has one entry for each row asked for."""
         for which, offset in zip(self.which.tolist(), self.offsets.tolist(), strict=True):
             yield offset, values[which]
-
-
-def require_changeable(commit: Commit, what: str) -> None:
-    """Refuse layouts whose rows cannot be changed where they are."""
-    if commit.layout not in {"raw", AUTO}:
-        raise ConfigError(
-            f"{what} works on stores of layout 'raw', and this one is {commit.layout!r}. Nothing was changed; write"
-            " the store again: FeatureStore.write(..., overwrite=True)."
-        )
 
 
 def places_of_rows(commit: Commit, rows: Int64Array) -> Iterator[RowPlaces]:

@@ -12,9 +12,12 @@ from rowlock.keys import Keys
 from rowlock.store.block_checks import require_columns, require_key_name
 from rowlock.store.blocks import Source
 from rowlock.store.cast import cast_block
-from rowlock.store.raw_places import places_of_checks, places_of_rows
-from rowlock.store.replace import checks_of, locked
+from rowlock.store.opened import OpenedStore, ranges
+from rowlock.store.raw_places import places_of_checks
+from rowlock.store.replace import checks_of, commit_files, locked
 from rowlock.store.replaced_files import write_changes
+from rowlock.store.row_changes import row_changes
+from rowlock.store.statistics_file import write_statistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,11 +25,15 @@ if TYPE_CHECKING:
 
     from rowlock.arrays import AnyArray, Int64Array, UInt64Array
     from rowlock.store.blocks import Matrix
+    from rowlock.store.changes import Rewritten, RowChanges
     from rowlock.store.format import Commit
-    from rowlock.store.opened import OpenedStore
 
 __all__ = ["repair_rows"]
 
+_UNPLACED = (
+    "the source has these rows, but where they lie is not known: the offsets there are damaged, or rows beside them"
+    " are, which the source does not have"
+)
 _REFUSED_BYTES = 64 << 20  # of rows that are kept because their checks, and not they, may be damaged
 
 
@@ -56,31 +63,52 @@ class _Refused:
 
 def repair_rows(path: Path, matrix: Matrix, keys: Any, report: Callable[[int], None]) -> list[tuple[int, int, str]]:
     """See `FeatureStore.repair`."""
-    with locked(path, "store.repair") as opened:
+    with locked(path) as opened:
         source = Source.of(matrix)
         require_columns(path, opened.commit, source)
         require_key_name(path, opened.commit, keys)
         _require_keys(opened)
         damaged = opened.damaged_rows(lambda done, _: report(done))
-        if len(damaged):
-            _repair(opened, damaged, source, None if keys is None else Keys.of(keys, "repair"))
-        return opened.described(opened.still_damaged(damaged))
+        if not len(damaged) and not opened.matrix_faults():
+            return opened.described(damaged)
+        given = None if keys is None else Keys.of(keys, "repair")
+        with row_changes(opened) as changes:
+            try:
+                if len(damaged):
+                    _repair(opened, changes, damaged, source, given)
+            finally:  # what is proved is written, whatever is wrong with the rest of the source
+                restored = changes.finish(damaged, opened.commit.number + 1)
+                _commit(opened, restored.rewritten)
+        last = OpenedStore(path)
+        left = last.still_damaged(np.union1d(damaged, restored.touched))
+        return last.described(left) + [
+            (first, stop, _UNPLACED) for first, stop in ranges(restored.unplaced[np.isin(restored.unplaced, left)])
+        ]
 
 
-def _repair(opened: OpenedStore, damaged: Int64Array, source: Source, keys: Keys | None) -> None:
-    """Write what is proved row by row at once, and try to prove the rest together."""
+def _commit(opened: OpenedStore, rewritten: Rewritten) -> None:
+    """Make the files count that could not be repaired where they are: the same rows in a new commit."""
+    if rewritten.names:
+        totals = opened.totals()
+        digest = None if totals is None else write_statistics(opened.path, totals, opened.commit.number + 1)
+        commit_files(opened, rewritten.names, {**rewritten.facts, "statistics": digest})
+
+
+def _repair(opened: OpenedStore, changes: RowChanges, damaged: Int64Array, source: Source, keys: Keys | None) -> None:
+    """Take what is proved row by row, and try to prove the rest together."""
     refused = _Refused()
     for rows, block, hashes in _offered(opened, damaged, source, keys):
         checks = checks_of(opened.commit, block, hashes)
         proved = checks == opened.checks(rows)
-        _write_rows(opened, rows[proved], block[proved])
+        if proved.any():
+            changes.restore(rows[proved], block[proved])
         if not proved.all():
             refused.add(rows[~proved], block[~proved], checks[~proved])
     if refused.rows:
-        _repair_checks(opened, refused)
+        _repair_checks(opened, changes, refused)
 
 
-def _repair_checks(opened: OpenedStore, refused: _Refused) -> None:
+def _repair_checks(opened: OpenedStore, changes: RowChanges, refused: _Refused) -> None:
     """Take the source's rows if all checks together are then those that were committed; else refuse them."""
     rows, first = np.unique(np.concatenate(refused.rows), return_index=True)
     checks = np.concatenate(refused.checks)[first]
@@ -93,7 +121,7 @@ def _repair_checks(opened: OpenedStore, refused: _Refused) -> None:
             " in their place, use store.replace.",
             rows=rows.tolist(),
         )
-    _write_rows(opened, rows, np.concatenate(refused.blocks)[first])
+    changes.restore(rows, np.concatenate(refused.blocks)[first])
     places = places_of_checks(opened.commit, rows)
     write_changes(opened.path / places.name, places.changes(checks[:, None]))
 
@@ -127,12 +155,6 @@ def _find(opened: OpenedStore, keys: Keys) -> Int64Array:
 
 def _hashes(opened: OpenedStore, rows: Int64Array) -> UInt64Array:
     return (Keys(rows) if opened.keys is None else opened.keys.take(rows)).hash()
-
-
-def _write_rows(opened: OpenedStore, rows: Int64Array, block: AnyArray) -> None:
-    """Write proved rows where they belong. A reader finds them damaged until they are whole, and then right."""
-    for places in places_of_rows(opened.commit, rows):
-        write_changes(opened.path / places.name, places.changes(block))
 
 
 def _require_keys(opened: OpenedStore) -> None:

@@ -17,8 +17,9 @@ from rowlock.store.files import sync_folder, write_json, writing
 from rowlock.store.format import ROOT, group_metadata, read_commit
 from rowlock.store.lock import WriterLock
 from rowlock.store.opened import OpenedStore
-from rowlock.store.raw_places import places_of_checks, places_of_rows, require_changeable
+from rowlock.store.raw_places import places_of_checks
 from rowlock.store.replaced_files import settle, write_changed
+from rowlock.store.row_changes import row_changes
 from rowlock.store.row_check import RowFactors, changed_digest
 
 if TYPE_CHECKING:
@@ -29,14 +30,13 @@ if TYPE_CHECKING:
     from rowlock.store.blocks import Matrix
     from rowlock.store.format import Commit
 
-__all__ = ["checks_of", "locked", "put_commit", "replace_rows"]
+__all__ = ["checks_of", "commit_files", "locked", "put_commit", "replace_rows"]
 
 
 @contextmanager
-def locked(path: Path, what: str) -> Iterator[OpenedStore]:
+def locked(path: Path) -> Iterator[OpenedStore]:
     """Hold the writer's lock and yield the last commit, all files under their usual names."""
     commit = read_commit(path)
-    require_changeable(commit, what)
     with writing(f"to {path}", commit.num_rows):
         lock = WriterLock(path)
         try:
@@ -69,13 +69,15 @@ def checks_of(commit: Commit, block: AnyArray, hashes: UInt64Array) -> UInt64Arr
 
 def replace_rows(path: Path, keys: Any, matrix: Matrix) -> int:
     """See `FeatureStore.replace`."""
-    with locked(path, "store.replace") as opened:
+    with locked(path) as opened:
         commit = opened.commit
         require_key_name(path, commit, keys)
         rows, hashes = _rows_of(opened, keys)
         block = _block_of(path, commit, matrix, rows)
         if len(rows):
-            _write(opened, rows, block, checks_of(commit, block, hashes))
+            order = np.argsort(rows)
+            checks = checks_of(commit, block, hashes)
+            _write(opened, rows[order], block[order], checks[order])
         return len(rows)
 
 
@@ -88,15 +90,20 @@ def _write(opened: OpenedStore, rows: Int64Array, block: AnyArray, checks: UInt6
             " written; `store.repair` first."
         )
     number = commit.number + 1
-    names = []
-    own = places_of_checks(commit, rows)
-    for places, values in [*((places, block) for places in places_of_rows(commit, rows)), (own, checks[:, None])]:
-        write_changed(path, places.name, places.num_bytes, places.size, places.changes(values), number)
-        names.append(places.name)
+    with row_changes(opened) as changes:
+        rewritten = changes.rewrite(rows, block, number)
+    places = places_of_checks(commit, rows)
+    write_changed(path, places.name, places.num_bytes, places.size, places.changes(checks[:, None]), number)
+    digest = changed_digest(commit.rows_digest, rows, opened.checks(rows), checks)
+    commit_files(opened, (*rewritten.names, places.name), {**rewritten.facts, "rows_digest": digest})
+
+
+def commit_files(opened: OpenedStore, names: tuple[str, ...], facts: dict[str, Any]) -> None:
+    """Make files count that were written beside, and give them their usual names."""
+    path, commit = opened.path, opened.commit
     for folder in sorted({(path / name).parent for name in names}):
         sync_folder(folder)
-    digest = changed_digest(commit.rows_digest, rows, opened.checks(rows), checks)
-    after = commit.next(rows_digest=digest, replaced=tuple(names), num_replaces=commit.num_replaces + 1)
+    after = commit.next(**facts, replaced=names, num_replaces=commit.num_replaces + 1)
     put_commit(path, commit, after)
     settle(path, after)
 

@@ -11,21 +11,43 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
-from rowlock.store.files import copy_start, sync_folder, write_all
+import numpy as np
+
+from rowlock.store.files import copy_bytes, sync_folder, write_all
 from rowlock.store.mapped import map_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from rowlock.arrays import AnyArray
+    from rowlock.arrays import AnyArray, Int64Array
     from rowlock.store.format import Commit
 
-__all__ = ["map_committed", "settle", "use_committed", "write_changed", "write_changes"]
+__all__ = [
+    "FilePart",
+    "map_committed",
+    "open_committed",
+    "settle",
+    "use_committed",
+    "write_changed",
+    "write_changes",
+    "write_new",
+    "write_offsets",
+]
 
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class FilePart:
+    """Bytes of a file, to be copied inside of the system."""
+
+    path: Path
+    start: int
+    num_bytes: int
 
 
 def _beside(path: Path, name: str, number: int) -> Path:
@@ -46,6 +68,11 @@ def map_committed(path: Path, commit: Commit, name: str, num_bytes: int, *, rand
     return use_committed(path, commit, name, lambda file: map_file(file, num_bytes, random=random))
 
 
+def open_committed(path: Path, commit: Commit, name: str) -> BinaryIO:
+    """Return a file as the commit has it, open for reading."""
+    return use_committed(path, commit, name, lambda file: file.open("rb"))
+
+
 def write_changed(
     path: Path, name: str, num_bytes: int, size: int, changes: Iterable[tuple[int, Any]], number: int
 ) -> None:
@@ -64,26 +91,52 @@ def write_changed(
     changes : pairs of (offset, C-contiguous array)
     number : int
     """
+    write_new(path, name, size, [(0, FilePart(path / name, 0, num_bytes)), *changes], number)
+
+
+def write_new(path: Path, name: str, size: int, parts: Iterable[tuple[int, Any]], number: int) -> None:
+    """Write a file for commit `number` from parts, arrays or `FilePart`, each with its offset; see `write_changed`."""
     descriptor = os.open(_beside(path, name, number), os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
-        copy_start(path / name, descriptor, num_bytes)
-        for offset, data in changes:
-            write_all(descriptor, data, offset)
+        for offset, data in parts:
+            if isinstance(data, FilePart):
+                copy_bytes(data.path, data.start, descriptor, offset, data.num_bytes)
+            else:
+                write_all(descriptor, data, offset)
         os.ftruncate(descriptor, size)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def write_changes(file: Path, changes: Iterable[tuple[int, Any]]) -> None:
+def write_changes(file: Path, changes: Iterable[tuple[int, Any]], size: int | None = None) -> None:
     """Write into a file where it is, and make it durable: only for bytes that are known to be what was committed."""
     descriptor = os.open(file, os.O_WRONLY)
     try:
         for offset, data in changes:
             write_all(descriptor, data, offset)
+        if size is not None:
+            os.ftruncate(descriptor, size)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_offsets(
+    file: Path, offsets: Int64Array, rows: Int64Array, starts: Int64Array, sizes: Int64Array
+) -> Int64Array:
+    """Write where rows begin and end, as is proved, into an array of offsets where it has other values.
+
+    Returns the rows on both sides of what was written.
+    """
+    entries, first = np.unique(np.concatenate([rows, rows + 1]), return_index=True)
+    values = np.concatenate([starts, starts + sizes])[first].astype("<i8", copy=False)
+    wrong = offsets[entries] != values
+    entries, values = entries[wrong], values[wrong]
+    if len(entries):
+        write_changes(file, zip((8 * entries).tolist(), (value.tobytes() for value in values), strict=True))
+    beside = np.unique(np.concatenate([entries - 1, entries]))
+    return beside[(beside >= 0) & (beside < len(offsets) - 1)]
 
 
 def settle(path: Path, commit: Commit) -> None:
@@ -94,7 +147,7 @@ def settle(path: Path, commit: Commit) -> None:
     for name in commit.replaced:
         with suppress(FileNotFoundError):  # done already
             os.replace(_beside(path, name, commit.number), path / name)  # noqa: PTH105 - counted by the crash tests
-    for stale in path.glob("*/.*.replaced-*"):
+    for stale in list(path.rglob(".*.replaced-*")):
         stale.unlink()
     for folder in sorted({(path / name).parent for name in commit.replaced}):
         sync_folder(folder)
