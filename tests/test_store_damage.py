@@ -64,20 +64,21 @@ def files_of(path):
     return sorted(entry for entry in path.rglob("*") if entry.is_file() and "lock" not in entry.name)
 
 
-def outcomes(path, kind, damages):
-    """Apply each damage in turn, read in both ways, and undo it; raise on silent damage, and where the ways differ.
+def outcomes(path, kind, damages, *, compared=1):
+    """Apply each damage in turn, read, and undo it; raise on silent damage.
 
-    Return how many were refused.
+    One of `compared` is read in both ways, which must say the same. Return how many were refused.
     """
     expected = read_all(path, kind)
     refused = 0
-    for name, damage in damages:
+    for number, (name, damage) in enumerate(damages):
         file = path / name
         original = file.read_bytes()
         file.unlink()  # a new file: what an earlier reader mapped stays as it was
         damage(file, original)
-        told, also_told = (told_or_refused(path, kind, io) for io in ("mmap", "pread"))
-        assert told == also_told, f"by pread something else: {name} {damage}"
+        told = told_or_refused(path, kind, "mmap")
+        if number % compared == 0:
+            assert told_or_refused(path, kind, "pread") == told, f"by pread something else: {name} {damage}"
         if isinstance(told, str):
             refused += 1
         else:
@@ -131,7 +132,7 @@ def test_no_flipped_bit_of_any_file_passes_unseen(tmp_path, layout, kind):
 def test_no_flipped_bit_at_all_passes_unseen(tmp_path, layout, kind):
     make(tmp_path / "s.zarr", layout, kind)
     damages = one_flip_in_every_byte(tmp_path / "s.zarr", np.random.default_rng(0))
-    assert outcomes(tmp_path / "s.zarr", kind, damages) > 1000
+    assert outcomes(tmp_path / "s.zarr", kind, damages, compared=7) > 1000
 
 
 def bytes_of_rows(path):

@@ -613,7 +613,7 @@ def test_many_threads_read_while_another_one_appends(path, layout):
     for thread in threads:
         thread.start()
     writer = FeatureStore.open(path)
-    end = time.monotonic() + 1.5
+    end = time.monotonic() + 0.7
     number = 0
     while time.monotonic() < end:
         writer.append(values()[:5], [f"new-{number}-{i}" for i in range(5)])
