@@ -370,6 +370,15 @@ def test_a_file_that_costs_much_is_told_once_with_what_to_do(tmp_path, monkeypat
     assert rl.Features(store).open(Table(frame), "f").access_cost is None
 
 
+def test_the_index_that_pandas_stored_without_a_name_is_no_feature(tmp_path, caplog):
+    frame = pd.DataFrame(numbered(60, 3), columns=list("abc")).sample(frac=1, random_state=0)
+    frame.to_parquet(tmp_path / "m.parquet")
+    with caplog.at_level(logging.INFO, "rowlock"):
+        data = rl.Dataset(frame.reset_index(drop=True), inputs={"f": rl.Features(tmp_path / "m.parquet")})
+    assert np.array_equal(data.batches(60, shuffle=False).batch(0).inputs["f"], frame.to_numpy())
+    assert ["__index_level_0__" in message for message in caplog.messages] == [True]
+
+
 # what is refused, and damage
 
 

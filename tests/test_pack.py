@@ -130,6 +130,52 @@ def test_packed_rows_train_aligned(parquet, store):
         assert np.array_equal(batch.inputs["f"][:, 0], np.ravel(batch.target))
 
 
+def test_an_index_without_a_name_is_left_out_and_said(tmp_path, store, caplog):
+    frame().sample(frac=1, random_state=0).to_parquet(tmp_path / "f.parquet")
+    with caplog.at_level("INFO", "rowlock"):
+        packed = rl.pack(tmp_path / "f.parquet", store, key="object_id")
+    assert packed.columns == NAMES
+    assert np.array_equal(packed.by_key(keys_of()), numbered())
+    assert ["__index_level_0__" in message for message in caplog.messages] == [True]
+
+
+def test_the_index_of_a_frame_may_be_the_key(store):
+    indexed = frame().set_index("object_id")
+    packed = rl.pack(indexed, store, key="object_id")
+    assert (packed.columns, packed.key_name, packed.keys.values().tolist()) == (NAMES, "object_id", keys_of())
+    several = frame().assign(part=1).set_index(["object_id", "part"])
+    blocks = rl.pack(iter([several[:30], several[30:]]), store, key="object_id", overwrite=True)
+    assert np.array_equal(blocks.by_key(keys_of()[::-1]), numbered()[::-1])
+    data = rl.Dataset(indexed[::-1], inputs={"f": rl.Features(packed)}, target=rl.Column("a"), key="object_id")
+    for batch in data.batches(8, seed=0):
+        assert np.array_equal(batch.inputs["f"][:, 0], np.ravel(batch.target))
+    with pytest.raises(ConfigError, match=r"'object_id' is the frame's index.*reset_index"):
+        rl.Dataset(indexed, inputs={"f": rl.Features(packed)}, target=rl.Column("object_id"), key="object_id")
+
+
+@pytest.mark.parametrize("kind", [bool, "boolean"])
+@pytest.mark.parametrize(
+    "write", [rl.pack, lambda data, path: rl.FeatureStore.write(path, data)], ids=["pack", "write"]
+)
+def test_booleans_beside_numbers_are_0_and_1(store, kind, write):
+    data = pd.DataFrame({"a": [1.5, 2.5, 3.5], "b": pd.Series([True, False, True], dtype=kind)})
+    assert write(data, store)[:].tolist() == [[1.5, 1], [2.5, 0], [3.5, 1]]
+    gaps = pd.DataFrame({"a": [1, 2], "b": pd.Series([True, None], dtype="boolean")})
+    assert np.array_equal(write(gaps, store.with_name("gaps"))[:], [[1, 1], [2, np.nan]], equal_nan=True)
+    with pytest.raises(ConfigError, match=r"\['b'\]"):
+        write(data.astype({"b": object}), store.with_name("objects"))
+
+
+def test_fractions_in_csv_are_refused_as_those_of_frames_are(tmp_path, store):
+    data = pd.DataFrame({"f0": [1.0, 2.769384], "f1": [3.0, 4.0]})
+    data.to_csv(tmp_path / "f.csv", index=False)
+    for source in (tmp_path / "f.csv", data):
+        with pytest.raises(ConfigError, match=r"^2\.769384 in row 1, column 'f0', cannot be stored as int8"):
+            rl.pack(source, store, dtype="int8")
+    data.head(1).to_csv(tmp_path / "f.csv", index=False)
+    assert rl.pack(tmp_path / "f.csv", store, dtype="int8")[:].tolist() == [[1, 3]]
+
+
 WRONG = [
     ({"key": "object"}, ConfigError, "Did you mean 'object_id'"),
     ({}, ConfigError, r"not: \['object_id'\]"),

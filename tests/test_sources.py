@@ -187,9 +187,9 @@ def test_columns_that_are_not_there_or_hold_no_numbers_are_refused(tmp_path, for
     def opened(**options):
         return open_source(TABLES[form](tmp_path, table(numbered())), **options)
 
-    with pytest.raises(ConfigError, match=r"has no column 'idd' \(key=\)\. Did you mean 'id'"):
+    with pytest.raises(ConfigError, match=r"has no column 'idd' \(key=, --key\)\. Did you mean 'id'"):
         opened(key="idd")
-    with pytest.raises(ConfigError, match=r"has no column 'x' \(columns=\)"):
+    with pytest.raises(ConfigError, match=r"has no column 'x' \(columns=, --columns\)"):
         opened(key="id", columns=["a", "x"])
     with pytest.raises(ConfigError, match=r"are not: \['id'\].*key="):
         opened(columns=["id", "a"])
@@ -275,7 +275,7 @@ def test_csv_keys_stay_what_is_written(tmp_path):
     assert keys([str(2**63)]) == [str(2**63)]
     assert keys(["7", "8"], key_type="text") == ["7", "8"]
     assert keys(["NA", "null"]) == ["NA", "null"]
-    with pytest.raises(KeyTypeError, match=r"'007' in row 1.*--key-type text"):
+    with pytest.raises(KeyTypeError, match=r"'007' \(row 1\).*--key-type text"):
         keys(["7", "007"], key_type="int")
     with pytest.raises(KeyTypeError, match="empty fields, the first in row 1"):
         keys(["a", ""])
@@ -300,9 +300,91 @@ def test_csv_whole_numbers_are_exact_for_a_store_of_whole_numbers(tmp_path):
     (tmp_path / "t.csv").write_text(f"x\n{2**53 + 1}\n-4\n")
     _, rows = everything(open_source(tmp_path / "t.csv", dtype="int64"))
     assert rows.tolist() == [[2**53 + 1], [-4]]
-    (tmp_path / "t.csv").write_text("x\n1\n0.5\n")
-    with pytest.raises(SourceError, match=r"0\.5"):
+    (tmp_path / "t.csv").write_text("x\n1.0\n-4\n")
+    assert everything(open_source(tmp_path / "t.csv", dtype="int64"))[1].tolist() == [[1], [-4]]
+    (tmp_path / "t.csv").write_text(f"x\n{2**53 + 1}\n0.5\n")
+    with pytest.raises(ConfigError, match=r"row 0, column 'x', is 2\*\*53 or more"):
         everything(open_source(tmp_path / "t.csv", dtype="int64"))
+
+
+def test_csv_numbers_that_stop_being_whole_after_megabytes_keep_their_rows(tmp_path):
+    numbers = [*range(1_000_000), 0.5, *range(7)]
+    (tmp_path / "t.csv").write_text("id,x\n" + "".join(f"k{i},{x}\n" for i, x in enumerate(numbers)))
+    keys, rows = everything(open_source(tmp_path / "t.csv", key="id", dtype="int32"))
+    assert keys == [f"k{i}" for i in range(len(numbers))]
+    assert rows[:, 0].tolist() == numbers
+
+
+HEADERS = [
+    (",a\n0,1\n", r"column 1 has no name \(pandas writes its index so\): choose columns with --columns / columns="),
+    ("a,,b\n0,1,2\n", "column 2 has no name: choose"),
+    ("0.5,1,-2e3\n1,2,3\n", r"has no header.*0\.5, 1, -2e3.*header=None.*--columns"),
+    ("7\n8\n", "has no header"),
+    ("0,1\n1,0\n", "has no header"),
+    ("\ufeff0,1\n1,0\n", "has no header"),
+    ("a;b\n1,5;2,5\n", r"separated by ';'\? Only commas are read here; use pandas.read_csv\(sep=';'\).*rl.pack"),
+    ("a\tb\n1\t2\n", r"separated by a tab\?.*sep='\\t'"),
+]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
+@pytest.mark.parametrize(("text", "message"), HEADERS)
+def test_csv_headers_that_would_be_misread_are_refused_with_what_to_do(tmp_path, text, message, suffix):
+    path = tmp_path / f"t{suffix}"
+    path.write_bytes(gzip.compress(text.encode()) if suffix == ".csv.gz" else text.encode())
+    with pytest.raises(ConfigError, match=message):
+        open_source(path)
+
+
+def test_csv_columns_that_are_named_by_the_user_are_names_whatever_they_look_like(tmp_path):
+    (tmp_path / "t.csv").write_text("2020,2021\n1,2\n")
+    assert everything(open_source(tmp_path / "t.csv", columns=["2021"]))[1].tolist() == [[2]]
+    (tmp_path / "t.csv").write_text(",a,b\n0,1,2\n")
+    assert everything(open_source(tmp_path / "t.csv", columns=["b", "a"]))[1].tolist() == [[2, 1]]
+    assert everything(open_source(tmp_path / "t.csv", key=""))[0] == [0]
+    pd.DataFrame(numbered(5, 6)).to_csv(tmp_path / "t.csv", index=False)
+    assert np.array_equal(everything(open_source(tmp_path / "t.csv"))[1], numbered(5, 6))
+
+
+def test_csv_keys_that_were_to_be_numbers_are_shown(tmp_path):
+    (tmp_path / "t.csv").write_text("object_id,x\na00367,1\n")
+    with pytest.raises(
+        KeyTypeError, match=r"'a00367' \(row 0\) is no whole number, as key_type='int' \(--key-type int\)"
+    ):
+        everything(open_source(tmp_path / "t.csv", key="object_id", key_type="int"))
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow", "stream", "table"])
+def test_an_index_without_a_name_is_no_feature_and_one_with_a_name_may_be_the_key(tmp_path, form):
+    shuffled = pd.DataFrame(numbered(20), columns=NAMES).sample(frac=1, random_state=0)
+
+    def opened(frame, **options):
+        data = pa.Table.from_pandas(frame)
+        if form == "parquet":
+            frame.to_parquet(tmp_path / "t")
+        elif form != "table":
+            save_ipc(tmp_path / "t", data, stream=form == "stream")
+        return open_source(data if form == "table" else tmp_path / "t", **options)
+
+    source = opened(shuffled)
+    assert (source.columns, source.unnamed_index) == (NAMES, ("__index_level_0__",))
+    assert np.array_equal(everything(source)[1], shuffled.to_numpy())
+    keys, rows = everything(opened(shuffled, key="__index_level_0__"))
+    assert keys == shuffled.index.tolist()
+    assert rows.shape == (20, 3)
+    assert opened(shuffled, columns=["__index_level_0__", "b"]).columns == ("__index_level_0__", "b")
+    named = shuffled.rename_axis("number")
+    assert opened(named).columns == (*NAMES, "number")
+    assert everything(opened(named, key="number"))[0] == shuffled.index.tolist()
+    plain = opened(shuffled.reset_index(drop=True))
+    assert (plain.columns, plain.unnamed_index) == (NAMES, ())
+
+
+@pytest.mark.parametrize("said", [b"{", b"[]", b'{"index_columns": 3}', b'{"index_columns": [null, "a"]}'])
+def test_metadata_of_pandas_that_make_no_sense_leave_nothing_out(tmp_path, said):
+    data = table(numbered()).drop(["id"]).replace_schema_metadata({"pandas": said})
+    pq.write_table(data, tmp_path / "t.parquet")
+    assert open_source(tmp_path / "t.parquet").columns == NAMES
 
 
 @pytest.mark.parametrize("text", ["x,y\n1,2\n3\n", "x,y\n1,2\n3,four\n", "x,y\n1,2,3\n"])
@@ -513,6 +595,8 @@ def test_what_is_not_there_or_not_known_is_refused(tmp_path):
         assert recognise(path) is None
         with pytest.raises(ConfigError, match=r"in no format that is read here: .*Parquet.*bcolz"):
             open_source(path)
+    with pytest.raises(ConfigError, match=r"or read it with pandas and give the frame to rl\.pack$"):
+        open_source(tmp_path / "x.parquet")
     np.save(tmp_path / "m.npy", numbered())
     for options in ({"dataset": "x"}, {"key": "id"}, {"key_type": "int"}):
         with pytest.raises(ConfigError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from rowlock.store.progress import Progress
 
 __all__ = ["pack"]
+
+_log = logging.getLogger(__name__)
 
 
 def pack(
@@ -96,7 +99,7 @@ def pack(
         ends at once and leaves nothing.
     """
     if key is not None and keys is not None:
-        raise ConfigError("key= names the column that holds the keys, keys= gives them: only one of them")
+        raise ConfigError("key= (--key) names the column that holds the keys, keys= gives them: only one of them")
     if key_type not in {None, "int", "text"}:
         raise ConfigError(f'key_type={key_type!r}: keys are "int" or "text"')
     if dtype is not None:
@@ -119,6 +122,10 @@ def _write(
     overwrite: bool,
     progress: Progress,
 ) -> FeatureStore:
+    if rows.unnamed_index:
+        _log.info(
+            "%s: %s is pandas' index, which has no name, and was left out", rows.address, ", ".join(rows.unnamed_index)
+        )
     names, choice = _choose(rows, columns)
     target = store_path(path)
     known = unique_keys(keys, rows.num_rows)

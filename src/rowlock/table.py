@@ -72,6 +72,11 @@ class Table:
         if not isinstance(name, str):
             raise ConfigError(f"a column is named by text, not by {type(name).__name__}")
         if name not in self.columns:
+            if name in self._index_names:
+                raise ConfigError(
+                    f"{name!r} is the frame's index, which can be a key, but no other column. Give frame.reset_index()"
+                    " to have it as a column."
+                )
             raise ConfigError(
                 f"the table has no column {name!r}.{nearest(name, self.columns)}"
                 f" Its columns are {_listed(self.columns)}."
@@ -79,9 +84,14 @@ class Table:
         return self._frame[name]
 
     def keys(self, column: str) -> Keys:
-        """Return a column as keys; the same column is read once."""
+        """Return a column, or the frame's index of that name, as keys; the same column is read once."""
         if column not in self._keys:
-            self._keys[column] = Keys.of(self.column(column), f"the frame's column {column!r}")
+            if column not in self.columns and column in self._index_names:
+                self._keys[column] = Keys.of(
+                    self.frame_index().get_level_values(column), f"the frame's index {column!r}"
+                )
+            else:
+                self._keys[column] = Keys.of(self.column(column), f"the frame's column {column!r}")
         return self._keys[column]
 
     def row_keys(self) -> Keys:
@@ -117,6 +127,11 @@ class Table:
     def frame_index(self) -> Any:
         """Return the frame's own index object, or None where frames of this kind have none."""
         return nw.maybe_get_index(self._frame)
+
+    @property
+    def _index_names(self) -> list[str]:
+        """Names of the levels of the frame's index that have one."""
+        return [name for name in getattr(self.frame_index(), "names", ()) if isinstance(name, str)]
 
     def codes(self, column: str, rows: Int64Array) -> Int64Array:
         """Return a number for each different value of a column, from 0, for the given rows.

@@ -285,6 +285,8 @@ def open_foreign(
         matrix = ForeignMatrix(source)
     else:
         raise ConfigError(f"{name!r}: {address} cannot be read by row. Pack it: rowlock pack {address} features.zarr")
+    if source.unnamed_index:
+        _log.info("%r: %s is pandas' index, which has no name, and is left out", name, ", ".join(source.unnamed_index))
     cost = matrix.access_cost
     if cost.is_large:
         _log.warning("%r: %s", name, cost)

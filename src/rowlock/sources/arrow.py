@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
     from rowlock.arrays import AnyArray, Int64Array
 
-__all__ = ["ArrowFile", "ArrowStream", "choose", "dense", "keyed_block"]
+__all__ = ["ArrowFile", "ArrowStream", "choose", "dense", "keyed_block", "unnamed_index"]
 
 
 def choose(address: str, schema: Any, key: str | None, columns: Sequence[str | int] | None) -> Choice:
@@ -28,7 +30,18 @@ def choose(address: str, schema: Any, key: str | None, columns: Sequence[str | i
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twice:
         raise ConfigError(f"{address} has several columns of one name: {twice[:5]!r}. Rename them first.")
-    return Choice.of(address, {field.name: _number_dtype(field.type) for field in schema}, key, columns)
+    dtypes = {field.name: _number_dtype(field.type) for field in schema}
+    return Choice.of(address, dtypes, key, columns, unnamed_index(schema))
+
+
+def unnamed_index(schema: Any) -> set[str]:
+    """Return the columns in which pandas stored an index without a name, as its own metadata say."""
+    try:
+        listed = json.loads((schema.metadata or {}).get(b"pandas", b"{}")).get("index_columns", [])
+    except (ValueError, AttributeError, RecursionError):  # another program's, or damaged: every column is one
+        return set()
+    names = listed if isinstance(listed, list) else []
+    return {name for name in names if isinstance(name, str) and re.fullmatch(r"__index_level_\d+__", name)}
 
 
 def _number_dtype(kind: Any) -> np.dtype[Any] | None:
@@ -90,6 +103,7 @@ class ArrowFile(PieceSource):
         self.num_rows, self.num_columns = self.pieces.num_rows, len(self._choice.features)
         self.columns, self.dtype = self._choice.features, self._choice.dtype
         self.key_name, self.keyed = key, key is not None
+        self.others, self.unnamed_index = self._choice.others, self._choice.unnamed_index
 
     def read(self, first: int, last: int, columns: Int64Array | None = None) -> AnyArray:
         names = self._choice.features if columns is None else [self._choice.features[i] for i in columns]
@@ -151,6 +165,7 @@ class ArrowStream(RowSource):
         self._choice = choose(address, reader.schema, key, columns)
         self.num_columns = len(self._choice.features)
         self.columns, self.dtype, self.key_name = self._choice.features, self._choice.dtype, key
+        self.others, self.unnamed_index = self._choice.others, self._choice.unnamed_index
 
     @staticmethod
     def of_file(path: Path, *, key: str | None, columns: Sequence[str | int] | None) -> ArrowStream:

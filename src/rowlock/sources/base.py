@@ -48,6 +48,10 @@ class RowSource(ABC):
         Names of the columns.
     key_name : str or None
         What the keys are called.
+    others : tuple of str
+        Columns of a table that are neither features nor the key.
+    unnamed_index : tuple of str
+        Those of `others` that hold pandas' index without a name, and were left out for that.
     """
 
     address: str
@@ -56,6 +60,8 @@ class RowSource(ABC):
     dtype: np.dtype[Any]
     columns: tuple[str, ...] | None = None
     key_name: str | None = None
+    others: tuple[str, ...] = ()
+    unnamed_index: tuple[str, ...] = ()
 
     @abstractmethod
     def blocks(self) -> Iterator[tuple[Keys | None, Any]]:

@@ -12,7 +12,7 @@ from rowlock.errors import ConfigError
 from rowlock.table import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from rowlock.arrays import Int64Array
 
@@ -29,11 +29,17 @@ class Choice:
     key : str or None
     dtype : numpy.dtype
         That holds the values of all features.
+    others : tuple of str
+        Columns that are not taken.
+    unnamed_index : tuple of str
+        Those of `others` that were left out because they hold pandas' index.
     """
 
     features: tuple[str, ...]
     key: str | None
     dtype: np.dtype[Any]
+    others: tuple[str, ...] = ()
+    unnamed_index: tuple[str, ...] = ()
 
     def with_gaps(self) -> Choice:
         """Return the choice with a dtype that has room for NaN, where values are missing."""
@@ -41,7 +47,11 @@ class Choice:
 
     @staticmethod
     def of(
-        address: str, dtypes: Mapping[str, np.dtype[Any] | None], key: str | None, columns: Sequence[str | int] | None
+        address: str,
+        dtypes: Mapping[str, np.dtype[Any] | None],
+        key: str | None,
+        columns: Sequence[str | int] | None,
+        unnamed_index: Collection[str] = (),
     ) -> Choice:
         """Choose from the columns of a table, or say what cannot be chosen.
 
@@ -51,7 +61,9 @@ class Choice:
         dtypes : mapping
             Of every column, in order; None where it does not hold numbers.
         key, columns
-            As the user gave them; columns None: all but the key.
+            As the user gave them; columns None: all but the key and `unnamed_index`.
+        unnamed_index : collection of str
+            Columns that hold pandas' index without a name: numbers of rows, which are no features.
 
         Raises
         ------
@@ -60,7 +72,8 @@ class Choice:
         """
         if key is not None:
             _require(address, "key", [key], dtypes)
-        features = [name for name in dtypes if name != key] if columns is None else list(columns)
+        left_out = () if columns is not None else tuple(n for n in dtypes if n in unnamed_index and n != key)
+        features = [n for n in dtypes if n != key and n not in left_out] if columns is None else list(columns)
         _require(address, "columns", features, dtypes)
         if key in features:
             raise ConfigError(f"{address}: column {key!r} is the key, and cannot be a feature as well")
@@ -68,12 +81,14 @@ class Choice:
         if wrong:
             raise ConfigError(
                 f"{address}: features are numbers, but {len(wrong)} column(s) are not: {wrong[:5]!r}."
-                " Name the one that identifies the rows as key=, choose others with columns=, or encode them first."
+                " Name the one that identifies the rows with key= (--key), choose others with columns= (--columns), or"
+                " encode them first."
             )
         if not features:
             raise ConfigError(f"{address} has no column that could be a feature (its columns: {list(dtypes)[:8]!r})")
         kinds = [kind for kind in (dtypes[str(name)] for name in features) if kind is not None]
-        return Choice(tuple(map(str, features)), key, np.result_type(*kinds))
+        others = tuple(name for name in dtypes if name != key and name not in features)
+        return Choice(tuple(map(str, features)), key, np.result_type(*kinds), others, left_out)
 
 
 def chosen_numbers(
@@ -93,7 +108,7 @@ def chosen_numbers(
             has = f"{num_columns} columns" + ("" if places else " without names: choose them by number, from 0")
             raise ConfigError(f"{address} has no column {column!r}; it has {has}.{nearest(str(column), places)}")
     if len(set(found)) < len(found) or not found:
-        raise ConfigError(f"{address}: columns= names one or more different columns, not {list(columns)!r}")
+        raise ConfigError(f"{address}: columns= (--columns) names one or more different columns, not {list(columns)!r}")
     return np.array(found, np.int64)
 
 
@@ -102,9 +117,9 @@ def _require(address: str, argument: str, wanted: Sequence[str | int], names: It
     for name in wanted:
         if name not in known:
             raise ConfigError(
-                f"{address} has no column {name!r} ({argument}=).{nearest(str(name), known)}"
+                f"{address} has no column {name!r} ({argument}=, --{argument}).{nearest(str(name), known)}"
                 f" Its columns: {known[:8]!r}{'...' if len(known) > 8 else ''}"
             )
     twice = [name for name, count in Counter(wanted).items() if count > 1]
     if twice:
-        raise ConfigError(f"{address}: {argument}= names {twice[:5]!r} more than once")
+        raise ConfigError(f"{address}: {argument}= (--{argument}) names {twice[:5]!r} more than once")

@@ -9,7 +9,7 @@ import narwhals as nw
 
 from rowlock.errors import ConfigError
 from rowlock.keys import Keys
-from rowlock.sources.arrow import dense
+from rowlock.sources.arrow import dense, unnamed_index
 from rowlock.sources.base import RowSource, block_rows
 from rowlock.sources.choice import Choice
 from rowlock.store.blocks import Source
@@ -43,7 +43,7 @@ class FrameRows(RowSource):
         self.address = f"the {type(source).__name__}" if frame is not None else "the iterator of frames"
         stream = iter([source]) if frame is not None else iter(source)
         first = next(stream, None)
-        head = None if first is None else as_frame(first)
+        head = None if first is None else _with_index(as_frame(first), key)
         if head is None:
             raise ConfigError(f"{self.address} gives no frame, but {type(first).__name__}")
         self._key, self._columns = key, columns
@@ -52,10 +52,11 @@ class FrameRows(RowSource):
         self.num_rows = len(head) if frame is not None else None
         self.num_columns = len(self._choice.features)
         self.columns, self.dtype, self.key_name = self._choice.features, self._choice.dtype, key
+        self.others, self.unnamed_index = self._choice.others, self._choice.unnamed_index
 
     def blocks(self) -> Iterator[tuple[Keys | None, Any]]:
         for number, native in enumerate(self._frames):
-            frame = as_frame(native)
+            frame = _with_index(as_frame(native), self._key)
             if frame is None or self._choose(frame).features != self.columns:
                 raise ConfigError(f"block {number} of {self.address} has other columns than the first")
             step = block_rows(self.row_bytes)
@@ -74,7 +75,18 @@ class FrameRows(RowSource):
         for name, kind in frame.schema.items():
             if kind.is_numeric() or kind == nw.Boolean:
                 dtypes[name] = frame[:1].select(name).to_numpy().dtype
-        return Choice.of(self.address, dtypes, self._key, self._columns)
+        return Choice.of(
+            self.address, dtypes, self._key, self._columns, unnamed_index(getattr(frame.to_native(), "schema", None))
+        )
+
+
+def _with_index(frame: nw.DataFrame[Any] | None, key: str | None) -> nw.DataFrame[Any] | None:
+    """Return a frame with its index as a column, where that is what the key is called."""
+    names = getattr(nw.maybe_get_index(frame), "names", ()) if frame is not None else ()
+    if frame is None or key is None or key in frame.columns or key not in names:
+        return frame
+    native: Any = frame.to_native()
+    return as_frame(native.reset_index(level=key))
 
 
 class MatrixRows(RowSource):

@@ -40,6 +40,7 @@ class ParquetFile(PieceSource):
         self.num_rows, self.num_columns = self.pieces.num_rows, len(self._choice.features)
         self.columns, self.dtype = self._choice.features, self._choice.dtype
         self.key_name, self.keyed = key, key is not None
+        self.others, self.unnamed_index = self._choice.others, self._choice.unnamed_index
 
     def read(self, first: int, last: int, columns: Int64Array | None = None) -> AnyArray:
         names = list(self._choice.features if columns is None else [self._choice.features[i] for i in columns])

@@ -152,13 +152,16 @@ def _open_path(
 ) -> RowSource:
     found = recognise(path)
     if found is None:
-        raise ConfigError(f"{path} is in no format that is read here: {', '.join(FORMATS.values())}")
+        raise ConfigError(
+            f"{path} is in no format that is read here: {', '.join(FORMATS.values())};"
+            " or read it with pandas and give the frame to rl.pack"
+        )
     if found not in _PARTS:
         _require_no(dataset, "dataset", f"{path}, which is one matrix ({FORMATS[found]})")
     if found in {"store", "npy", "bcolz"}:
         _require_no(key, "key", f"{path}, which has no named columns ({FORMATS[found]}): in Python, give keys=")
     if key_type is not None and found != "csv":
-        raise ConfigError(f"key_type= is for CSV, which has no types; {path} has its own")
+        raise ConfigError(f"key_type= (--key-type) is for CSV, which has no types; {path} has its own")
     if found == "csv":
         return CsvFile(path, key=key, columns=columns, dtype=dtype, key_type=key_type)
     if found in _TABLES:
@@ -215,4 +218,4 @@ def _of_folder(path: Path) -> str | None:
 
 def _require_no(value: Any, name: str, what: str) -> None:
     if value is not None:
-        raise ConfigError(f"{name}={value!r} does not apply to {what}")
+        raise ConfigError(f"{name}={value!r} (--{name}) does not apply to {what}")

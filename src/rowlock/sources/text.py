@@ -6,27 +6,31 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rowlock.errors import ConfigError, KeyTypeError
+from rowlock.errors import ConfigError, KeyTypeError, SourceError
 from rowlock.keys import Keys
 from rowlock.sources.arrow import dense
 from rowlock.sources.base import RowSource, block_rows, reading
 from rowlock.sources.choice import Choice
+from rowlock.sources.csv_header import require_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from rowlock.arrays import AnyArray
+
 __all__ = ["CsvFile"]
 
 _READ_BYTES = 4 << 20
+_EXACT = 2.0**53  # float64 has all whole numbers below
 
 
 class CsvFile(RowSource):
     """A CSV file with a header line; compressed ones (``.csv.gz``) as well.
 
-    Features are read as float64, or as int64 where the store is to hold whole numbers. Empty fields are missing
-    values. Keys stay what is written: they are whole numbers only if all of them are written as Python writes
-    them, so that "007" is never 7.
+    Features are read as float64, or as int64 where the store is to hold whole numbers, and float64 again from the
+    block on where something else is written ("1.0", "0.5"). Empty fields are missing values. Keys stay what is
+    written: they are whole numbers only if all of them are written as Python writes them, so that "007" is never 7.
 
     Parameters
     ----------
@@ -53,35 +57,75 @@ class CsvFile(RowSource):
         self.address = str(path)
         self._path = path
         self._key_type = key_type
+        self._asked_for_int = key_type == "int"
         whole = dtype is not None and np.dtype(dtype).kind in "iu"
         self.dtype = np.dtype(np.int64 if whole else np.float64)
+        require_header(path, key, columns)
         with reading(self.address), self._stream({}, None) as first:
             schema = first.schema
         self._choice = self._choose(schema, key, columns)
         self.columns, self.num_columns = self._choice.features, len(self._choice.features)
+        self.others = self._choice.others
         self.key_name = key
 
     def blocks(self) -> Iterator[tuple[Keys | None, Any]]:
+        key, most = self._choice.key, block_rows(self.row_bytes)
+        first_row = 0
+        for batch, dtype in self._batches():
+            for start in range(0, batch.num_rows, most):
+                part = batch.slice(start, most)
+                keys = None if key is None else self._keys(part.column(key), first_row + start)
+                block = dense(part, self._choice.features, dtype)
+                if dtype != self.dtype:
+                    self._require_exact(block, first_row + start)
+                yield keys, block
+            first_row += batch.num_rows
+
+    def _batches(self) -> Iterator[tuple[Any, np.dtype[Any]]]:
+        """Yield record batches and the dtype of their features."""
+        done = 0
+        try:
+            for batch in self._read(self.dtype):
+                yield batch, self.dtype
+                done += batch.num_rows
+        except SourceError as error:
+            if self.dtype.kind == "f" or "conversion error to int64" not in str(error):
+                raise
+        else:
+            return
+        wider = np.dtype(np.float64)
+        for batch in self._read(wider):  # from the start again, past what was given
+            if batch.num_rows > done:
+                yield batch.slice(done), wider
+            done = max(0, done - batch.num_rows)
+
+    def _read(self, dtype: np.dtype[Any]) -> Iterator[Any]:
         import pyarrow as pa
 
         key = self._choice.key
-        types = dict.fromkeys(self._choice.features, pa.from_numpy_dtype(self.dtype))
+        types = dict.fromkeys(self._choice.features, pa.from_numpy_dtype(dtype))
         types |= {} if key is None else {key: pa.string()}
-        most = block_rows(self.row_bytes)
         with reading(self.address):
             batches = self._stream(types, list(types))
         with batches:
-            first_row = 0
             while True:
                 with reading(self.address):
                     batch = next(batches, None)
                 if batch is None:
                     return
-                for start in range(0, batch.num_rows, most):
-                    part = batch.slice(start, most)
-                    keys = None if key is None else self._keys(part.column(key), first_row + start)
-                    yield keys, dense(part, self._choice.features, self.dtype)
-                first_row += batch.num_rows
+                yield batch
+
+    def _require_exact(self, block: AnyArray, first_row: int) -> None:
+        """Refuse numbers that were read as float64, for the sake of others, and may have lost digits."""
+        wrong = np.argwhere((np.abs(block) >= _EXACT) & np.isfinite(block) & (np.trunc(block) == block))
+        if len(wrong):
+            row, column = wrong[0]
+            raise ConfigError(
+                f"{self.address}: the number near {block[row, column]:.0f} in row {first_row + row}, column"
+                f" {self._choice.features[column]!r}, is 2**53 or more, and others beside it are not written as whole"
+                " numbers, so it cannot be read exactly. Write all of them without a point, or choose a float dtype="
+                " (--dtype)."
+            )
 
     def _choose(self, schema: Any, key: str | None, columns: Sequence[str | int] | None) -> Choice:
         names = schema.names
@@ -112,6 +156,11 @@ class CsvFile(RowSource):
         if self._key_type == "text":
             return Keys.of(texts, what)
         wrong = next((i for i, text in enumerate(listed) if not _is_number(text)), None)
+        if wrong is not None and self._asked_for_int:
+            raise KeyTypeError(
+                f"{what}: {listed[wrong]!r} (row {first_row + wrong}) is no whole number, as key_type='int'"
+                ' (--key-type int) wants. If the keys are text, say key_type="text" (--key-type text).'
+            )
         if wrong is not None:
             raise KeyTypeError(
                 f"{what} holds whole numbers at first, but {listed[wrong]!r} in row {first_row + wrong}. If the keys"

@@ -96,7 +96,7 @@ class _Part:
                 f"a feature matrix holds numbers, but these columns do not: {wrong[:5]!r}. Leave them out"
                 " (give the one that names the rows as keys=), or encode them as numbers first."
             )
-        first = frame[:1].to_numpy()
+        first = _numbers(frame[:1])
         return _Part._checked(frame, frame.shape, first.dtype, tuple(map(str, frame.columns)))
 
     @staticmethod
@@ -130,7 +130,17 @@ def _as_array(part: Any) -> AnyArray:
     if hasattr(part, "toarray"):
         dense: AnyArray = part.toarray()
         return dense
-    return part.to_numpy() if isinstance(part, nw.DataFrame) else np.asarray(part)
+    return _numbers(part) if isinstance(part, nw.DataFrame) else np.asarray(part)
+
+
+def _numbers(frame: nw.DataFrame[Any]) -> AnyArray:
+    """Return columns of numbers and booleans as one array: booleans are 0 and 1, gaps are NaN."""
+    values: AnyArray = frame.to_numpy()
+    if values.dtype.kind in "biuf" or frame.is_empty():
+        return values
+    # pandas calls a mixture of booleans and numbers, or either with gaps, objects.
+    columns = [column.cast(nw.Float64) if column.null_count() else column for column in frame.iter_columns()]
+    return np.stack([column.to_numpy() for column in columns], axis=1)
 
 
 def _forget(rows: Any) -> None:

@@ -70,7 +70,9 @@ def _lock_old(path: Path, *, overwrite: bool) -> WriterLock | None:
     if not os.path.lexists(path) or (path.is_dir() and not any(path.iterdir())):
         return None
     if not overwrite:
-        raise StoreExistsError(f"{path} exists. Choose another address, or replace it with overwrite=True.")
+        raise StoreExistsError(
+            f"{path} exists. Choose another address, or replace it with overwrite=True (--overwrite)."
+        )
     try:
         read_commit(path)
     except (OSError, StoreFormatError) as error:
