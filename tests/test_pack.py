@@ -176,6 +176,23 @@ def test_fractions_in_csv_are_refused_as_those_of_frames_are(tmp_path, store):
     assert rl.pack(tmp_path / "f.csv", store, dtype="int8")[:].tolist() == [[1, 3]]
 
 
+def test_errors_name_the_store_and_not_where_it_is_built(store):
+    blocks = [(["a", "b"], numbered(2)), (["c", "a"], numbered(2))]
+    with pytest.raises(RepeatedKeysError, match=rf"was written to {store}\. ") as caught:
+        rl.pack(iter(blocks), store)
+    assert "rowlock-building" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("make", "what"), [("touch", "it is a file"), ("mkdir", r"a folder without zarr\.json")])
+def test_only_stores_are_replaced_and_what_is_there_is_said(store, make, what):
+    getattr(store, make)()
+    if store.is_dir():
+        (store / "mine").touch()
+    with pytest.raises(StoreExistsError, match=rf"{store} exists and is not a feature store \({what}\);"):
+        rl.pack(numbered(), store, overwrite=True)
+    assert store.exists()
+
+
 WRONG = [
     ({"key": "object"}, ConfigError, "Did you mean 'object_id'"),
     ({}, ConfigError, r"not: \['object_id'\]"),

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from rowlock.errors import StoreExistsError, StoreFormatError, StoreLockedError
 from rowlock.store.files import sync_folder, writing
-from rowlock.store.format import read_commit
+from rowlock.store.format import ROOT, read_commit
 from rowlock.store.lock import LOCK, WriterLock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["BUILDING", "built_beside", "store_path"]
+__all__ = ["BUILDING", "built_beside", "shown_path", "store_path"]
 
 BUILDING = "rowlock-building"
 """In the name of a folder beside the store that it will be."""
@@ -32,6 +32,12 @@ _GRACE_SECONDS = 60.0
 def store_path(path: Any) -> Path:
     """Return the address of a store as a path without a trailing slash or ``~``."""
     return Path(os.path.abspath(os.path.expanduser(os.fspath(path))))  # noqa: PTH100, PTH111 - resolve() would follow links
+
+
+def shown_path(path: Path) -> Path:
+    """Return the address that the user knows: of a folder that is built beside a store, that of the store."""
+    name, building, _ = path.name.partition(f".{BUILDING}-")
+    return path.with_name(name.removeprefix(".")) if building else path
 
 
 @contextmanager
@@ -78,10 +84,19 @@ def _lock_old(path: Path, *, overwrite: bool) -> WriterLock | None:
     except (OSError, StoreFormatError) as error:
         if not (path / LOCK).exists():
             raise StoreExistsError(
-                f"{path} exists and is not a feature store ({error}); overwrite=True replaces stores only."
-                " Remove it yourself if nobody needs it."
+                f"{path} exists and is not a feature store ({_what_is_there(path, error)});"
+                " overwrite=True (--overwrite) replaces stores only. Remove it yourself if nobody needs it."
             ) from error
     return WriterLock(path)
+
+
+def _what_is_there(path: Path, error: Exception) -> str:
+    """Return why something is no store."""
+    if not path.is_dir():
+        return "it is a file" if path.is_file() else "it is no folder"
+    if isinstance(error, FileNotFoundError):
+        return f"a folder without {ROOT}"
+    return str(error)
 
 
 def _put(beside: Path, path: Path, *, replace: bool) -> None:

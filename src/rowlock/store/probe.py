@@ -80,13 +80,14 @@ class Probe:
 
     def choose(self) -> Choice:
         """Return the layout for rows like these."""
-        looked = f"{self.num_rows:,} rows looked at"
+        sampled = f"{self.num_rows:,} row{'s' * (self.num_rows != 1)} sampled"
         if self.zeros >= _SPARSE and self._has_scipy_dtype and self._sparse_ratio >= _WORTH_PACKING:
-            return Choice("csr", False, f"{self.zeros:.1%} zeros; {looked}")
+            return Choice("csr", False, f"{self.zeros:.1%} zeros; {sampled}")
         if self.ratio >= _WORTH_PACKING:
             shuffle = self._packed[1] < _SHUFFLE_GAIN * self._packed[0]
-            return Choice("packed", shuffle, f"LZ4 makes rows {self.ratio:.1f} times smaller; {looked}")
-        return Choice("raw", False, f"LZ4 makes rows only {self.ratio:.2f} times smaller; {looked}")
+            return Choice("packed", shuffle, f"LZ4 makes rows {self.ratio:.1f} times smaller; {sampled}")
+        saved = round(100 - 100 / self.ratio) if self.ratio > 0 else 0
+        return Choice("raw", False, f"LZ4 {f'would save {saved} %' if saved > 0 else 'saves nothing'}; {sampled}")
 
     def objection(self, layout: str) -> str | None:
         """Return why `layout` is clearly wrong for rows like these, or None."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rowlock.errors import StoreFormatError
-from rowlock.store.building import BUILDING
+from rowlock.store.building import shown_path
 from rowlock.store.files import sync_folder, write_bytes, write_json
 from rowlock.store.format import ROOT, array_metadata, chunk_name, group_metadata
 from rowlock.store.mapped import map_file
@@ -139,7 +139,7 @@ class StatisticsWriter:
             _log.warning(
                 "%s: %s missing values (NaN) and %s infinite ones in %s of %s columns: %s%s; the first in row %s."
                 " They are stored as they are; rl.Features(..., fill_missing=) fills NaN in.",
-                _name(self._path), f"{missing.sum():,.0f}", f"{infinite.sum():,.0f}", f"{len(columns):,}",
+                shown_path(self._path).name, f"{missing.sum():,.0f}", f"{infinite.sum():,.0f}", f"{len(columns):,}",
                 f"{len(missing):,}", named, ", ..." if len(columns) > _SHOWN else "", self._first_row,
             )  # fmt: skip
         self._known = self._committed
@@ -161,8 +161,3 @@ class StatisticsWriter:
 
     def _name(self, column: int) -> str:
         return f"column {column}" if self._columns is None else repr(self._columns[column])
-
-
-def _name(path: Path) -> str:
-    """Return what the user calls the store, also while it is built beside its place."""
-    return path.name.split(f".{BUILDING}-")[0].removeprefix(".") if BUILDING in path.name else path.name

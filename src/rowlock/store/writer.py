@@ -11,6 +11,7 @@ from rowlock.errors import ConfigError, RepeatedKeysError, StoreWriteError
 from rowlock.keys import Keys
 from rowlock.store.block_checks import require_columns, require_key_name
 from rowlock.store.blocks import Source
+from rowlock.store.building import shown_path
 from rowlock.store.cast import cast_block
 from rowlock.store.files import PARTIAL, sync_folder, write_json, writing
 from rowlock.store.format import ROOT, array_metadata, group_metadata, read_commit
@@ -59,16 +60,16 @@ class StoreWriter:
     def __init__(
         self, path: Path, on_commit: Callable[[], None] = lambda: None, lock: WriterLock | None = None
     ) -> None:
-        self._path = path
+        self._path, self._shown = path, shown_path(path)
         self._on_commit = on_commit
         self._files: RowFiles | None = None
         self._matrix: MatrixWriter | None = None
-        with writing(f"to {path}", 0):
+        with writing(f"to {self._shown}", 0):
             self._own_lock = WriterLock(path) if lock is None else None
         try:
             self._commit = read_commit(path)
             self._num_rows = self._commit.num_rows
-            with writing(f"to {path}", self._num_rows):
+            with writing(f"to {self._shown}", self._num_rows):
                 self._open_files()
         except BaseException:
             self.close()
@@ -109,8 +110,8 @@ class StoreWriter:
         block by block, and the blocks before the refused one are kept.
         """
         source = Source.of(block)
-        require_columns(self._path, self._commit, source)
-        require_key_name(self._path, self._commit, keys)
+        require_columns(self._shown, self._commit, source)
+        require_key_name(self._shown, self._commit, keys)
         known = None if keys is None else Keys.of(keys, "keys")
         if known is not None and source.num_rows is not None and len(known) != source.num_rows:
             raise ConfigError(f"{len(known):,} keys for {source.num_rows:,} rows")
@@ -205,7 +206,7 @@ class StoreWriter:
         kind = self._commit.key_kind
         if (keys is None) != (kind is None):
             has = "has no keys: leave keys= out" if kind is None else f"has {kind} keys: give keys="
-            raise ConfigError(f"{self._path} {has}")
+            raise ConfigError(f"{self._shown} {has}")
         if keys is None:
             return Keys(np.arange(self._num_rows, self._num_rows + num_rows, dtype=np.int64)).hash()
         known = np.flatnonzero(self._index.find(keys) >= 0)
@@ -216,7 +217,7 @@ class StoreWriter:
             )
             raise RepeatedKeysError(
                 f"{len(rows):,} of {len(keys):,} keys {how}: {keys.describe(rows)}. Nothing of the block was written"
-                f" to {self._path}. A store has one row for a key; drop the repeats first."
+                f" to {self._shown}. A store has one row for a key; drop the repeats first."
             )
         return keys.hash()
 
@@ -248,7 +249,7 @@ class StoreWriter:
     def _guarded(self) -> Iterator[None]:
         """After a failure in here nothing more is written: what the files hold is not known any more."""
         try:
-            with writing(f"to {self._path}", self._commit.num_rows):
+            with writing(f"to {self._shown}", self._commit.num_rows):
                 yield
         except BaseException:
             self.close()
@@ -257,7 +258,7 @@ class StoreWriter:
     def _required(self) -> tuple[RowFiles, MatrixWriter]:
         if self._files is None or self._matrix is None:
             raise StoreWriteError(
-                f"this writer of {self._path} is finished, with {self._commit.num_rows:,} rows committed."
+                f"this writer of {self._shown} is finished, with {self._commit.num_rows:,} rows committed."
                 " Open a new one."
             )
         return self._files, self._matrix
