@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,7 +21,7 @@ import scipy.sparse
 from typer.testing import CliRunner
 
 import rowlock as rl
-from rowlock.cli import app
+from rowlock.cli import Layout, app
 from rowlock.errors import (
     ConfigError,
     KeyTypeError,
@@ -28,6 +30,7 @@ from rowlock.errors import (
     SourceNotFoundError,
     StoreExistsError,
 )
+from rowlock.store.format import LAYOUTS
 
 NAMES = ["a", "b", "c"]
 
@@ -433,14 +436,14 @@ def test_columns_without_names_are_chosen_by_number(tmp_path, store):
 
 MISUSE = [
     (["nothing.parquet", "s"], 1, "SourceNotFoundError.*nothing at"),
-    (["f.parquet", "s"], 2, r"ConfigError.*\['object_id'\].*key="),
+    (["f.parquet", "s"], 2, r"ConfigError.*\['object_id'\].*--key.*--columns"),
     (["f.parquet", "s", "--key", "objectid"], 2, "Did you mean 'object_id'"),
     (["f.parquet", "s", "--key", "object_id", "--columns", "z"], 2, "no column 'z'"),
     (["f.parquet", "s", "--key", "object_id", "--dtype", "banana"], 2, "banana"),
     (["f.parquet", "s", "--key", "object_id", "--dtype", "int8"], 2, "cannot be stored as int8"),
     (["f.parquet", "s", "--key", "object_id", "--layout", "nope"], 2, "layout"),
     (["f.parquet", "s", "--key", "object_id", "--dataset", "x"], 2, "dataset"),
-    (["f.parquet", "f.parquet", "--key", "object_id"], 1, "StoreExistsError.*overwrite"),
+    (["f.parquet", "f.parquet", "--key", "object_id"], 1, "StoreExistsError.*--overwrite"),
     (["f.parquet", "f.parquet", "--key", "object_id", "--overwrite"], 1, "not a feature store"),
     (["broken.parquet", "s", "--key", "object_id"], 1, r"SourceError.*broken\.parquet"),
     (["twice.parquet", "s", "--key", "object_id"], 2, "RepeatedKeysError.*'k001'"),
@@ -454,8 +457,6 @@ MISUSE = [
 def test_misuse_of_the_command_is_explained_and_leaves_nothing(
     tmp_path, parquet, monkeypatch, arguments, code, message
 ):
-    import re
-
     from rowlock import cli as module
 
     (tmp_path / "broken.parquet").write_bytes(parquet.read_bytes()[:-100])
@@ -486,6 +487,116 @@ def test_a_wrong_command_line_ends_a_real_process_with_its_code(tmp_path, store)
     assert "SourceError" in errors
     assert "Traceback" not in errors
     assert command(tmp_path / "f.parquet", store, "--dtype")[0] == 2
+
+
+def test_the_report_says_the_layout_and_why_and_which_columns(tmp_path, store):
+    names = [f"f{i}" for i in range(30)]
+    pd.DataFrame(np.random.default_rng(0).standard_normal((99, 30)), columns=names).to_parquet(tmp_path / "f.parquet")
+    _, output, _ = command(tmp_path / "f.parquet", store)
+    assert re.search(r"layout +raw: LZ4 saves nothing; 99 rows sampled", output)
+    assert re.search(r"columns +f0, f1, \.\.\. f29", output)
+    assert "99 rows x 30 columns" in output
+    _, output, _ = command(tmp_path / "f.parquet", store, "--layout", "raw", "--columns", "f2", "--overwrite")
+    assert re.search(r"layout +raw, as asked for", output)
+    assert re.search(r"columns +f2 ", output)
+    assert "99 rows x 1 column," in output
+
+
+def test_the_command_says_what_was_left_out_and_asks_for_the_key(tmp_path, store):
+    data = pd.DataFrame(numbered(), columns=NAMES).assign(object_id=np.arange(50) * 3)
+    data.sample(frac=1, random_state=0).to_parquet(tmp_path / "f.parquet")
+    code, _, errors = command(tmp_path / "f.parquet", store)
+    assert code == 0
+    assert [line.split(": ")[0] for line in errors.splitlines()] == ["note", "note"]
+    assert "__index_level_0__ is pandas' index" in errors
+    assert "no key was named: rows will be joined by number; is 'object_id' the key?" in errors
+    assert "--key object_id" in errors
+    _, _, errors = command(tmp_path / "f.parquet", store, "--key", "object_id", "--overwrite")
+    assert "no key" not in errors
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "found"),
+    [
+        ({"object_id": range(9)}, {}, "object_id"),
+        ({"objectId": range(9)}, {}, "objectId"),
+        ({"ID": range(9)}, {}, "ID"),
+        ({"object_id": [f"k{i}" for i in range(9)]}, {"columns": ["a"]}, "object_id"),
+        ({"object_id": [1, 1, *range(7)]}, {}, None),
+        ({"object_id": np.arange(9) / 2}, {}, None),
+        ({"valid": range(9), "grid": range(9)}, {}, None),
+        ({"object_id": range(9)}, {"key": "object_id"}, None),
+        ({"object_id": range(9)}, {"keys": range(9)}, None),
+    ],
+)
+def test_a_key_that_nobody_named_is_asked_for(store, caplog, columns, options, found):
+    rl.pack(pd.DataFrame({"a": np.arange(9) / 7} | columns), store, **options)
+    asked = [re.search("is '(.*)' the key", message)[1] for message in caplog.messages]
+    assert asked == ([] if found is None else [found])
+
+
+def test_info_describes_a_store(parquet, store):
+    rl.pack(parquet, store, key="object_id", columns=["c", "a"])
+    result = cli.invoke(app, ["info", str(store)], env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
+    opened = rl.FeatureStore.open(store)
+    for text in (
+        "50 rows x 2 columns, float32", opened.layout, opened.layout_reason, "text keys object_id", "c, a", "on disk",
+        "of all rows; 0 values missing", opened.uuid,
+    ):  # fmt: skip
+        assert text in result.output
+    opened.append(np.full((1, 2), np.nan), keys=pd.Series(["new"]))
+    assert "2 values missing" in cli.invoke(app, ["info", str(store)], env={"COLUMNS": "200"}).output
+    raw = rl.pack(parquet, store, key="object_id", layout="raw", overwrite=True)
+    raw.replace(["k001"], numbered(1))
+    output = cli.invoke(app, ["info", str(store)], env={"COLUMNS": "200"}).output
+    assert "raw, as asked for" in output
+    assert "not known; store.update_statistics()" in output
+    assert rl.__version__ in cli.invoke(app, ["info"]).output
+
+
+def test_verify_tells_a_whole_store_from_a_damaged_one(store):
+    rl.pack(numbered(), store, layout="raw")
+    whole = cli.invoke(app, ["verify", str(store)])
+    assert (whole.exit_code, whole.output.strip()) == (0, "50 rows, all right")
+    assert json.loads(cli.invoke(app, ["verify", str(store), "--json"]).output)["damaged"] == []
+    with (store / "matrix" / "c.0.0").open("r+b") as file:
+        file.seek(7 * 12)
+        file.write(b"\xff" * 24)
+    told = cli.invoke(app, ["verify", str(store)])
+    assert told.exit_code == 1
+    assert "rows 7..8" in told.output
+    assert "2 of 50 rows are damaged" in told.output
+    listed = cli.invoke(app, ["verify", str(store), "--json"])
+    assert listed.exit_code == 1
+    found = json.loads(listed.output)
+    assert (found["store"], found["rows"]) == (str(store), 50)
+    assert [(fault["start"], fault["stop"]) for fault in found["damaged"]] == [(7, 9)]
+
+
+def test_verify_and_info_of_nothing_end_with_one(tmp_path):
+    for name in ("verify", "info"):
+        process = subprocess.run(
+            [sys.executable, "-m", "rowlock", name, str(tmp_path / "nothing")],
+            capture_output=True, check=False, text=True, timeout=120, env=os.environ | {"COLUMNS": "200"},
+        )  # fmt: skip
+        assert process.returncode == 1
+        assert "StoreNotFoundError" in process.stderr
+        assert "Traceback" not in process.stderr
+
+
+def test_the_help_lists_what_can_be_chosen_and_shows_flags_as_flags():
+    assert {member.value for member in Layout} == set(LAYOUTS)
+    for width in ("80", "120"):
+        output = cli.invoke(app, ["pack", "--help"], env={"COLUMNS": width}, prog_name="rowlock").output
+        assert "Usage: rowlock pack" in output
+        assert "bool" not in output
+        for choice in (*LAYOUTS, "int", "text"):
+            assert choice in output
+        lines = [line.strip() for line in output.splitlines()]
+        first = lines.index("Examples:")
+        assert all(line.startswith("rowlock pack ") for line in lines[first + 1 : first + 7])
+    assert "bool" not in cli.invoke(app, ["--help"]).output
 
 
 def test_the_help_shows_examples():

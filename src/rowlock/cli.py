@@ -1,4 +1,4 @@
-"""The command line: ``rowlock demo``, ``rowlock selftest``, ``rowlock pack``, ``rowlock info``.
+"""The command line: ``rowlock demo``, ``selftest``, ``pack``, ``info`` and ``verify``.
 
 Exit codes: 0 all right, 1 a problem was found, 2 misuse, 130 stopped by Ctrl-C. Errors of Rowlock are one line,
 without a traceback.
@@ -6,9 +6,11 @@ without a traceback.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,17 +18,60 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from typer.core import TyperCommand, TyperGroup
 
 import rowlock
 from rowlock.errors import ConfigError, RowlockError
+from rowlock.notes import showing_notes
+from rowlock.store_report import packed_lines, store_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rowlock.selftest import EpochResult
 
 __all__ = ["app", "main"]
 
+
+class _Command(TyperCommand):
+    """A command whose ``--help`` is shown as what it is: a flag."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        return _as_flag(super().get_help_option(ctx))
+
+
+class _Group(TyperGroup):
+    """The commands, with the same ``--help``."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        return _as_flag(super().get_help_option(ctx))
+
+
+class Layout(StrEnum):
+    """How rows are stored."""
+
+    auto = "auto"
+    csr = "csr"
+    packed = "packed"
+    raw = "raw"
+
+
+class KeyType(StrEnum):
+    """What the keys of a CSV file are."""
+
+    int = "int"
+    text = "text"
+
+
+def _as_flag(option: Any) -> Any:
+    if option is not None:
+        option.metavar = ""
+    return option
+
+
 app = typer.Typer(
     name="rowlock",
+    cls=_Group,
     help="Train merged models on data larger than memory, straight from a DataFrame.",
     no_args_is_help=True,
     add_completion=False,
@@ -40,7 +85,7 @@ def main() -> None:
     """Run the command line, and turn Rowlock's errors into a message and an exit code."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets at length
     try:
-        app()
+        app(prog_name="rowlock")
     except RowlockError as error:
         Console(stderr=True).print(f"[bold red]{type(error).__name__}[/]: {escape(str(error))}", highlight=False)
         sys.exit(MISUSE if isinstance(error, ConfigError) else PROBLEM)
@@ -55,13 +100,13 @@ def _say_version(wanted: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_say_version, is_eager=True)
+        bool, typer.Option("--version", metavar="", help="Print the version.", callback=_say_version, is_eager=True)
     ] = False,
 ) -> None:
     """Train merged models on data larger than memory, straight from a DataFrame."""
 
 
-@app.command()
+@app.command(cls=_Command)
 def demo(
     folder: Annotated[Path, typer.Option(help="Where the data set and the two pictures go.")] = Path("demo"),
     rows: Annotated[int, typer.Option(help="Rows of the data set.")] = 3000,
@@ -74,7 +119,7 @@ def demo(
     run(folder, num_rows=rows, epochs=epochs, seed=seed)
 
 
-@app.command()
+@app.command(cls=_Command)
 def selftest(
     rows: Annotated[int, typer.Option(help="Rows to write and to check.")] = 2000,
     batch_size: Annotated[int, typer.Option(help="Rows a batch.")] = 64,
@@ -100,19 +145,15 @@ def selftest(
 
 
 @app.command(
-    epilog="""Examples:
-
+    cls=_Command,
+    epilog="""\b
+Examples:
 rowlock pack features.parquet growth.zarr --key object_id
-
-rowlock pack table.csv growth.zarr --key id --key-type text --columns age,height
-
+rowlock pack table.csv growth.zarr --key id --columns age,height
 rowlock pack matrix.npy growth.zarr --dtype float16
-
 rowlock pack file.h5::group/features growth.zarr --key group/ids
-
 rowlock pack cells.h5ad cells.zarr --dataset layers/counts
-
-rowlock pack old_bcolz_folder growth.zarr --overwrite"""
+rowlock pack old_bcolz_folder growth.zarr --overwrite""",
 )
 def pack(
     source: Annotated[
@@ -123,13 +164,13 @@ def pack(
     ],
     store: Annotated[Path, typer.Argument(help="The feature store to make.")],
     key: Annotated[str | None, typer.Option(help="Column that identifies the rows.")] = None,
-    key_type: Annotated[str | None, typer.Option(help="Of the keys of a CSV file: int or text.")] = None,
+    key_type: Annotated[KeyType | None, typer.Option(help="What the keys of a CSV file are.")] = None,
     columns: Annotated[str | None, typer.Option(help="Features wanted, by name or number: a,b,c; default all.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Array inside of an .npz, HDF5, Zarr or AnnData source.")] = None,
     dtype: Annotated[str, typer.Option(help="What is stored; 'source' keeps the source's.")] = "float32",
-    layout: Annotated[str, typer.Option(help="How rows are stored; auto looks at the data.")] = "auto",
+    layout: Annotated[Layout, typer.Option(help="How rows are stored; auto looks at the data.")] = Layout.auto,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the store, once the new one is complete.")
+        bool, typer.Option("--overwrite", metavar="", help="Replace the store, once the new one is complete.")
     ] = False,
 ) -> None:
     """Write a feature store from a file of another format, in a stream.
@@ -142,27 +183,69 @@ def pack(
 
     started = time.perf_counter()
     try:
-        packed = run(
-            source,
-            store,
-            key=key,
-            key_type=key_type,
-            columns=None if columns is None else [part.strip() for part in columns.split(",")],
-            dataset=dataset,
-            dtype=None if dtype == "source" else dtype,
-            layout=layout,
-            overwrite=overwrite,
-            progress=console.is_terminal,
-        )
+        with showing_notes():
+            packed = run(
+                source,
+                store,
+                key=key,
+                key_type=None if key_type is None else key_type.value,
+                columns=None if columns is None else [part.strip() for part in columns.split(",")],
+                dataset=dataset,
+                dtype=None if dtype == "source" else dtype,
+                layout=layout.value,
+                overwrite=overwrite,
+                progress=console.is_terminal,
+            )
     except KeyboardInterrupt as stop:
         Console(stderr=True).print(escape(str(stop) or "stopped: nothing was written"), highlight=False)
         raise typer.Exit(STOPPED) from None
-    _show_packed(packed, time.perf_counter() - started)
+    _show_lines(packed_lines(packed, time.perf_counter() - started))
 
 
-@app.command()
-def info() -> None:
-    """Print the versions of everything that matters."""
+@app.command(cls=_Command)
+def info(
+    store: Annotated[Path | None, typer.Argument(help="A feature store to describe.", show_default=False)] = None,
+) -> None:
+    """Describe a store; without one, print the versions of everything that matters."""
+    if store is None:
+        _show_versions()
+        return
+    with rowlock.FeatureStore.open(store) as opened:
+        _show_lines(store_lines(opened))
+
+
+@app.command(cls=_Command)
+def verify(
+    store: Annotated[Path, typer.Argument(help="The feature store to check.")],
+    as_json: Annotated[bool, typer.Option("--json", metavar="", help="Print what was found as JSON.")] = False,
+) -> None:
+    """Read all of a store and check every row; the exit code is 1 if anything is damaged."""
+    with rowlock.FeatureStore.open(store) as opened:
+        faults = opened.verify(progress=console.is_terminal and not as_json)
+        num_rows = opened.num_rows
+    if as_json:
+        listed = [{"start": start, "stop": stop, "reason": reason} for start, stop, reason in faults]
+        typer.echo(json.dumps({"store": str(store), "rows": num_rows, "damaged": listed}))
+    else:
+        _show_faults(num_rows, faults)
+    if faults:
+        raise typer.Exit(PROBLEM)
+
+
+def _show_faults(num_rows: int, faults: list[tuple[int, int, str]]) -> None:
+    for start, stop, reason in faults:
+        rows = f"row {start}" if stop == start + 1 else f"rows {start}..{stop - 1}"
+        console.print(f"[red]{rows}[/]: {escape(reason)}", highlight=False, soft_wrap=True)
+    num_damaged = len({row for start, stop, _ in faults for row in range(start, stop)})
+    console.print(
+        f"[bold red]{num_damaged:,} of {num_rows:,} rows are damaged[/]"
+        if faults
+        else f"[green]{num_rows:,} rows, all right[/]",
+        highlight=False,
+    )
+
+
+def _show_versions() -> None:
     import platform
     from importlib import metadata
 
@@ -180,24 +263,12 @@ def info() -> None:
     console.print(table)
 
 
-def _show_packed(store: rowlock.FeatureStore, seconds: float) -> None:
-    from rich.filesize import decimal
-
-    num_bytes = store.num_rows * store.num_columns * store.dtype.itemsize
-    on_disk = sum(file.stat().st_blocks * 512 for file in store.path.rglob("*") if file.is_file())
-    keys = (
-        f"{store.key_kind} keys {store.key_name or ''}".rstrip() if store.key_kind else "no keys: joined by row number"
-    )
+def _show_lines(lines: Iterable[tuple[str, str]]) -> None:
     table = Table(box=None, show_header=False)
-    table.add_row("store", escape(str(store.path)))
-    table.add_row(
-        "rows", f"{store.num_rows:,} rows x {store.num_columns:,} columns, {store.dtype}, layout {store.layout}"
-    )
-    table.add_row("keys", escape(keys))
-    table.add_row("size", f"{decimal(on_disk)} on disk, {decimal(num_bytes)} of numbers")
-    table.add_row(
-        "time", f"{seconds:.1f} s: {store.num_rows / seconds:,.0f} rows/s, {decimal(int(num_bytes / seconds))}/s"
-    )
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, text in lines:
+        table.add_row(label, escape(text))
     console.print(table, highlight=False)
 
 

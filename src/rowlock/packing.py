@@ -15,6 +15,7 @@ from rowlock.errors import ConfigError
 from rowlock.keys import Keys, key_name
 from rowlock.sources import open_source
 from rowlock.sources.choice import chosen_numbers
+from rowlock.sources.key_advice import likely_key
 from rowlock.store import FeatureStore
 from rowlock.store.building import store_path
 from rowlock.store.cast import storable_dtype
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator, Sequence
 
-    from rowlock.arrays import Int64Array
+    from rowlock.arrays import AnyArray, Int64Array
     from rowlock.sources import RowSource
     from rowlock.store.progress import Progress
 
@@ -187,6 +188,8 @@ class _Feed:
                 raise ConfigError(
                     f"{self._rows.address} has keys of its own, which keys= would replace; leave keys= out"
                 )
+            if done == 0 and own is None and self._keys is None:
+                self._advise(block)
             keys = own if self._keys is None else self._keys.take(slice(done, done + block.shape[0]))
             done += block.shape[0]
             part = block if self._choice is None else block[:, self._choice]
@@ -200,6 +203,14 @@ class _Feed:
             raise ConfigError(f"{len(self._keys):,} keys for {done:,} rows")
         if done == 0:
             raise ConfigError(f"{self._rows.address} has no rows")
+
+    def _advise(self, block: AnyArray) -> None:
+        """Ask whether a column of a table is the key that nobody named."""
+        rows = self._rows
+        found = likely_key(rows.columns, rows.others, block) if rows.columns is not None else None
+        if found is not None:
+            _log.warning("%s: no key was named: rows will be joined by number; is %r the key? key=%r (--key %s)",
+                         rows.address, found, found, found)  # fmt: skip
 
 
 def _named(columns: Any) -> list[str | int] | None:
