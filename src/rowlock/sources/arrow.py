@@ -130,8 +130,11 @@ class ArrowFile(PieceSource):
         """Whether a feature is missing anywhere; compressed files are read once for it."""
         with reading(self.address):
             reader = self._open(self._choice.features)
-            batches = (reader.get_batch(i) for i in range(reader.num_record_batches))
-            return any(column.null_count for batch in batches for column in batch.columns)
+            for batch in map(reader.get_batch, range(reader.num_record_batches)):
+                batch.validate()  # counting what is missing reads as many bits as the file says there are rows
+                if any(column.null_count for column in batch.columns):
+                    return True
+        return False
 
     def _batch(self, number: int) -> Any:
         with reading(self.address):
