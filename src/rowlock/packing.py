@@ -107,6 +107,8 @@ def pack(
         storable_dtype(dtype)
     rows = open_source(source, dataset=dataset, key=key, columns=_named(columns), dtype=dtype, key_type=key_type)
     try:
+        if dtype is not None and storable_dtype(dtype).kind in "iu":
+            rows.read_whole_numbers(storable_dtype(dtype))
         return _write(rows, path, keys, columns, dtype, layout, overwrite=overwrite, progress=progress)
     finally:
         rows.close()

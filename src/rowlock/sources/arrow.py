@@ -14,6 +14,7 @@ from rowlock.keys import Keys
 from rowlock.sources.base import PieceSource, RowSource, block_rows, reading
 from rowlock.sources.choice import Choice
 from rowlock.sources.pieces import Pieces
+from rowlock.store.cast import cast_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,10 +55,19 @@ def _number_dtype(kind: Any) -> np.dtype[Any] | None:
 
 
 def dense(table: Any, names: Sequence[str], dtype: np.dtype[Any]) -> AnyArray:
-    """Return columns of a table or record batch as one array; missing values become NaN, and integers floats."""
+    """Return columns of a table or record batch as one array; missing values become NaN, and integers floats.
+
+    Of a whole-number dtype, each column is cast on its own; where one does not fit, all come as they are, to be
+    refused by whoever stores them.
+    """
     columns = table.select(list(names)).columns
+    exact = cast_columns(map(_numbers, columns), dtype) if dtype.kind in "iu" else None
+    if exact is not None:
+        return exact
     gaps = any(column.null_count for column in columns)
     wanted = np.result_type(dtype, np.float64) if gaps and dtype.kind != "f" else dtype
+    if dtype.kind in "iu":
+        wanted = np.result_type(wanted, *(_number_dtype(column.type) or wanted for column in columns))
     out = np.empty((table.num_rows, len(columns)), wanted)
     for place, column in enumerate(columns):
         out[:, place] = _numbers(column)
@@ -92,7 +102,7 @@ class ArrowFile(PieceSource):
 
             self._map = pa.memory_map(str(path))
             reader = pa.ipc.open_file(self._map)
-        self._choice = choose(self.address, reader.schema, key, columns)
+        self._choice: Choice = choose(self.address, reader.schema, key, columns)
         self._fields = [name for name in reader.schema.names if name in {*self._choice.features, key}]
         with reading(self.address):
             narrow = self._open([self._fields[0]])  # compressed batches are then decompressed in one column only
@@ -165,7 +175,7 @@ class ArrowStream(RowSource):
     def __init__(self, reader: Any, address: str, *, key: str | None, columns: Sequence[str | int] | None) -> None:
         self.address = address
         self._reader = reader
-        self._choice = choose(address, reader.schema, key, columns)
+        self._choice: Choice = choose(address, reader.schema, key, columns)
         self.num_columns = len(self._choice.features)
         self.columns, self.dtype, self.key_name = self._choice.features, self._choice.dtype, key
         self.others, self.unnamed_index = self._choice.others, self._choice.unnamed_index

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from rowlock.arrays import AnyArray, Int64Array
     from rowlock.keys import Keys
+    from rowlock.sources.choice import Choice
     from rowlock.sources.pieces import Pieces
 
 __all__ = ["BLOCK_BYTES", "PieceSource", "RowSource", "block_rows", "needed", "reading", "require_matrix"]
@@ -62,6 +63,7 @@ class RowSource(ABC):
     key_name: str | None = None
     others: tuple[str, ...] = ()
     unnamed_index: tuple[str, ...] = ()
+    _choice: Choice | None = None  # of the columns of a table
 
     @abstractmethod
     def blocks(self) -> Iterator[tuple[Keys | None, Any]]:
@@ -74,6 +76,12 @@ class RowSource(ABC):
         KeyTypeError
             A key is missing, or is neither a whole number nor text.
         """
+
+    def read_whole_numbers(self, dtype: np.dtype[Any]) -> None:
+        """Give blocks of whole numbers, which `dtype` stores, where columns of several types would become floats."""
+        if self._choice is not None and self.dtype.kind == "f":
+            self._choice = self._choice.of_dtype(dtype.kind)
+            self.dtype = self._choice.dtype
 
     def close(self) -> None:  # noqa: B027 - most hold nothing open
         """Let go of files."""

@@ -45,6 +45,10 @@ class Choice:
         """Return the choice with a dtype that has room for NaN, where values are missing."""
         return self if self.dtype.kind == "f" else replace(self, dtype=np.result_type(self.dtype, np.float64))
 
+    def of_dtype(self, kind: str) -> Choice:
+        """Return the choice with the widest dtype of a kind of whole numbers, "i" or "u"."""
+        return replace(self, dtype=np.dtype(f"{kind}8"))
+
     @staticmethod
     def of(
         address: str,

@@ -12,7 +12,7 @@ from rowlock.keys import Keys
 from rowlock.sources.arrow import dense, unnamed_index
 from rowlock.sources.base import RowSource, block_rows
 from rowlock.sources.choice import Choice
-from rowlock.store.blocks import Source
+from rowlock.store.blocks import Source, columns_as
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,7 +47,7 @@ class FrameRows(RowSource):
         if head is None:
             raise ConfigError(f"{self.address} gives no frame, but {type(first).__name__}")
         self._key, self._columns = key, columns
-        self._choice = self._choose(head)
+        self._choice: Choice = self._choose(head)
         self._frames = itertools.chain([first], stream)
         self.num_rows = len(head) if frame is not None else None
         self.num_columns = len(self._choice.features)
@@ -67,6 +67,9 @@ class FrameRows(RowSource):
 
     def _numbers(self, part: nw.DataFrame[Any]) -> AnyArray:
         """Return a frame as an array; whole numbers and booleans with gaps become floats with NaN."""
+        exact = columns_as(part, self.dtype)
+        if exact is not None:
+            return exact
         values: AnyArray = part.to_numpy()
         return values if values.dtype.kind in "biuf" else dense(part.to_arrow(), self._choice.features, self.dtype)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rowlock.arrays import AnyArray, Int64Array
+    from rowlock.sources.choice import Choice
 
 __all__ = ["ParquetFile"]
 
@@ -33,7 +34,7 @@ class ParquetFile(PieceSource):
             file = self._file()
             self._metadata, schema = file.metadata, file.schema_arrow
             lengths = [self._metadata.row_group(i).num_rows for i in range(self._metadata.num_row_groups)]
-        self._choice = choose(self.address, schema, key, columns)
+        self._choice: Choice = choose(self.address, schema, key, columns)
         if self._choice.dtype.kind != "f" and self._may_have_gaps():
             self._choice = self._choice.with_gaps()
         self.pieces = Pieces.of_lengths(lengths)

@@ -63,7 +63,7 @@ class CsvFile(RowSource):
         require_header(path, key, columns)
         with reading(self.address), self._stream({}, None) as first:
             schema = first.schema
-        self._choice = self._choose(schema, key, columns)
+        self._choice: Choice = self._choose(schema, key, columns)
         self.columns, self.num_columns = self._choice.features, len(self._choice.features)
         self.others = self._choice.others
         self.key_name = key

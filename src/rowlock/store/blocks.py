@@ -14,8 +14,9 @@ import numpy as np
 from rowlock.arrays import AnyArray
 from rowlock.errors import ConfigError
 from rowlock.keys import KeyKind, Keys
+from rowlock.store.cast import cast_columns
 
-__all__ = ["Block", "Matrix", "Source"]
+__all__ = ["Block", "Matrix", "Source", "columns_as"]
 
 BLOCK_BYTES = 8 << 20
 _FORGET_BYTES = 64 << 20
@@ -53,8 +54,14 @@ class Source:
     key_kind: KeyKind | None = None
 
     @staticmethod
-    def of(matrix: Matrix) -> Source:
+    def of(matrix: Matrix, dtype: np.dtype[Any] | None = None) -> Source:
         """Look at a matrix without reading it, but for the first block of an iterator.
+
+        Parameters
+        ----------
+        matrix : Matrix
+        dtype : numpy.dtype, optional
+            What the blocks are to be stored as: frames of several types then give whole numbers exactly.
 
         Raises
         ------
@@ -62,9 +69,9 @@ class Source:
             Not two axes, not numbers, no columns, or an iterator without a block.
         """
         if _is_stream(matrix):
-            return _of_stream(iter(matrix))
+            return _of_stream(iter(matrix), dtype)
         part = _Part.of(matrix)
-        return Source(part.num_rows, part.num_columns, part.dtype, part.columns, part.blocks(None))
+        return Source(part.num_rows, part.num_columns, part.dtype, part.columns, part.blocks(None, dtype))
 
 
 @dataclass(frozen=True)
@@ -112,18 +119,30 @@ class _Part:
             raise ConfigError(f"a feature matrix holds numbers, not {dtype}")
         return _Part(rows, shape[0], shape[1], dtype, columns)
 
-    def blocks(self, keys: Keys | None) -> Iterator[Block]:
-        """Yield the rows in small blocks."""
+    def blocks(self, keys: Keys | None, dtype: np.dtype[Any] | None) -> Iterator[Block]:
+        """Yield the rows in small blocks; `dtype` as in `Source.of`."""
         num_rows = max(1, BLOCK_BYTES // (self.num_columns * max(self.dtype.itemsize, 4)))
         unread = 0
         for start in range(0, self.num_rows, num_rows):
             stop = min(start + num_rows, self.num_rows)
             part = self.rows[start:stop]
-            yield None if keys is None else keys.take(slice(start, stop)), _as_array(part)
+            exact = columns_as(part, dtype)
+            block = _as_array(part) if exact is None else exact
+            yield None if keys is None else keys.take(slice(start, stop)), block
             unread += (stop - start) * self.num_columns * self.dtype.itemsize
             if unread >= _FORGET_BYTES:
                 _forget(self.rows)
                 unread = 0
+
+
+def columns_as(part: Any, dtype: np.dtype[Any] | None) -> AnyArray | None:
+    """Return a frame of several types as whole numbers, each column cast on its own; None where that is not it."""
+    if dtype is None or dtype.kind not in "iu" or not isinstance(part, nw.DataFrame):
+        return None
+    if len(set(part.schema.values())) < 2:  # one array already
+        return None
+    columns = [column.to_numpy() for column in part.iter_columns()]
+    return cast_columns(columns, dtype) if all(column.dtype.kind in "biuf" for column in columns) else None
 
 
 def _as_array(part: Any) -> AnyArray:
@@ -166,7 +185,7 @@ def _is_stream(matrix: Any) -> bool:
     return True
 
 
-def _of_stream(stream: Iterator[Any]) -> Source:
+def _of_stream(stream: Iterator[Any], dtype: np.dtype[Any] | None) -> Source:
     try:
         first = next(stream)
     except StopIteration:
@@ -175,18 +194,18 @@ def _of_stream(stream: Iterator[Any]) -> Source:
             " store that is filled later."
         ) from None
     part, keys = _keyed_part(first, 0)
-    blocks = itertools.chain(part.blocks(keys), _later_blocks(stream, part))
+    blocks = itertools.chain(part.blocks(keys, dtype), _later_blocks(stream, part, dtype))
     return Source(None, part.num_columns, part.dtype, part.columns, blocks, None if keys is None else keys.kind)
 
 
-def _later_blocks(stream: Iterator[Any], first: _Part) -> Iterator[Block]:
+def _later_blocks(stream: Iterator[Any], first: _Part, dtype: np.dtype[Any] | None) -> Iterator[Block]:
     for number, block in enumerate(stream, 1):
         part, keys = _keyed_part(block, number)
         if part.num_columns != first.num_columns:
             raise ConfigError(f"block {number} has {part.num_columns} columns, the first block has {first.num_columns}")
         if part.columns != first.columns:
             raise ConfigError(f"block {number} has other column names than the first block")
-        yield from part.blocks(keys)
+        yield from part.blocks(keys, dtype)
 
 
 def _keyed_part(block: Any, number: int) -> tuple[_Part, Keys | None]:

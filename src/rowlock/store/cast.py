@@ -9,9 +9,11 @@ import numpy as np
 from rowlock.errors import ConfigError, RowError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rowlock.arrays import AnyArray, BoolArray
 
-__all__ = ["cast_block", "copy_cast", "storable_dtype"]
+__all__ = ["cast_block", "cast_columns", "copy_cast", "storable_dtype"]
 
 
 def storable_dtype(dtype: Any) -> np.dtype[Any]:
@@ -35,7 +37,8 @@ def cast_block(
 
     Floats may be rounded to narrower floats, and whole numbers to floats; NaN and infinities stay. Refused are
     a finite value that would become infinite, a whole number out of range, and NaN, infinities or fractions
-    where whole numbers are stored.
+    where whole numbers are stored; so are floats of 2**53 or more there (float32: 2**24), which may stand for another
+    whole number that was rounded before it came here.
 
     Parameters
     ----------
@@ -65,9 +68,26 @@ def cast_block(
         raise ConfigError(
             f"{block[row, column]!s} in row {first_row + row}, {name}, cannot be stored as {dtype.name}"
             f" ({int(wrong.sum()):,} such values in this block). Nothing of the block was written."
-            " Choose a wider dtype=, or clip the values first."
+            f" Choose a wider dtype=, or clip the values first.{_rounded_already(block[row, column], dtype)}"
         )
     return out
+
+
+def cast_columns(columns: Iterable[AnyArray], dtype: np.dtype[Any]) -> AnyArray | None:
+    """Return columns as one array of a whole-number dtype, each cast on its own; None where that would lose.
+
+    A common dtype of int64 with uint64 or floats is float64, which rounds whole numbers of 2**53 and more.
+    """
+    cast = []
+    for column in columns:
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = column.astype(dtype, copy=False)
+            if not np.can_cast(column.dtype, dtype, "safe"):
+                wrong = _lost(column, values)
+                if wrong is not None and wrong.any():
+                    return None
+        cast.append(values)
+    return np.stack(cast, axis=1)
 
 
 def copy_cast(values: AnyArray, out: AnyArray) -> None:
@@ -99,8 +119,23 @@ def _lost(block: AnyArray, out: AnyArray) -> BoolArray | None:
         # The limits + 1 are powers of two, hence exact as floats; the limits themselves need not be.
         above = block >= block.dtype.type(2.0 ** (limits.bits - (limits.min < 0)))
         below = block < block.dtype.type(limits.min)
-        lost: BoolArray = above | below | ~np.isfinite(block) | (np.trunc(block) != block)
+        rounded = np.abs(block) >= block.dtype.type(_exact_below(block.dtype))
+        lost: BoolArray = above | below | rounded | ~np.isfinite(block) | (np.trunc(block) != block)
         return lost
     # NumPy compares Python integers with arrays of any integer type exactly.
     wrong: BoolArray = (block > int(limits.max)) | (block < int(limits.min))
     return wrong
+
+
+def _exact_below(dtype: np.dtype[Any]) -> float:
+    """Return the number below which a float dtype has every whole number."""
+    return 2.0 ** (np.finfo(dtype).nmant + 1)
+
+
+def _rounded_already(value: Any, dtype: np.dtype[Any]) -> str:
+    if dtype.kind == "f" or value.dtype.kind != "f" or not _exact_below(value.dtype) <= abs(value) < np.inf:
+        return ""
+    return (
+        f" It came as {value.dtype}, which has not every whole number of that size, and may have been rounded already:"
+        " give it as whole numbers."
+    )

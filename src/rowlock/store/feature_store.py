@@ -11,6 +11,7 @@ from rowlock.keys import Keys
 from rowlock.keys import key_name as series_name
 from rowlock.store.blocks import Source
 from rowlock.store.building import built_beside, store_path
+from rowlock.store.cast import storable_dtype
 from rowlock.store.commit_facts import CommitFacts
 from rowlock.store.creation import SHARD_BYTES, first_commit, start_store, unique_keys
 from rowlock.store.mending import Mending
@@ -129,7 +130,7 @@ class FeatureStore(CommitFacts, Mending):
             The disk refused.
         """
         target = store_path(path)
-        source = Source.of(matrix)
+        source = Source.of(matrix, None if dtype is None else storable_dtype(dtype))
         known = unique_keys(keys, source.num_rows)
         commit = first_commit(
             num_columns=source.num_columns,

@@ -64,7 +64,7 @@ class _Refused:
 def repair_rows(path: Path, matrix: Matrix, keys: Any, report: Callable[[int], None]) -> list[tuple[int, int, str]]:
     """See `FeatureStore.repair`."""
     with locked(path) as opened:
-        source = Source.of(matrix)
+        source = Source.of(matrix, opened.commit.row_dtype)
         require_columns(path, opened.commit, source)
         require_key_name(path, opened.commit, keys)
         _require_keys(opened)

@@ -136,7 +136,7 @@ def _rows_of(opened: OpenedStore, keys: Any) -> tuple[Int64Array, UInt64Array]:
 
 def _block_of(path: Path, commit: Commit, matrix: Matrix, rows: Int64Array) -> AnyArray:
     """Return the new rows as they are stored."""
-    source = Source.of(matrix)
+    source = Source.of(matrix, commit.row_dtype)
     require_columns(path, commit, source)
     blocks = [cast_block(block, commit.row_dtype, columns=commit.columns) for _, block in source.blocks]
     whole = np.concatenate([np.empty((0, commit.num_columns), commit.row_dtype), *blocks])

@@ -109,7 +109,7 @@ class StoreWriter:
         A block that is refused leaves nothing behind. What is larger than 64 MiB, or an iterable, is looked at
         block by block, and the blocks before the refused one are kept.
         """
-        source = Source.of(block)
+        source = Source.of(block, self._commit.row_dtype)
         require_columns(self._shown, self._commit, source)
         require_key_name(self._shown, self._commit, keys)
         known = None if keys is None else Keys.of(keys, "keys")
