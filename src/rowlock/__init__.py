@@ -5,15 +5,17 @@ from rowlock.batch import Batch
 from rowlock.dataset import Dataset
 from rowlock.engine import Engine
 from rowlock.errors import RowlockError
-from rowlock.inputs import Column, Columns, Features, Images, Input, Labels, Reader
+from rowlock.inputs import Column, Columns, Features, Images, ImagesMask, Input, Labels, Reader
 from rowlock.loader import Loader
 from rowlock.packing import pack
+from rowlock.pictures.augment import Augment
 from rowlock.plan import Plan
 from rowlock.store import ColumnStatistics, FeatureStore
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Augment",
     "Batch",
     "Column",
     "ColumnStatistics",
@@ -23,6 +25,7 @@ __all__ = [
     "FeatureStore",
     "Features",
     "Images",
+    "ImagesMask",
     "Input",
     "Labels",
     "Loader",

@@ -20,7 +20,7 @@ _IDLE_SHARE = 0.6
 _FULL_SHARE = 0.8
 """A budget of which more was in use held batches back."""
 
-_DOING = {"read": "reading", "decode": "decoding", "gather": "gathering"}
+_DOING = {"read": "reading", "decode": "decoding", "transform": "augmenting", "gather": "gathering"}
 
 
 def advise(
@@ -36,7 +36,8 @@ def advise(
     Parameters
     ----------
     seconds : dict
-        Thread time of each (input, stage); stages are ``"read"``, ``"decode"`` and ``"gather"``.
+        Thread time of each (input, stage); stages are ``"read"``, ``"decode"``, ``"transform"`` and
+        ``"gather"``.
     elapsed_seconds : float
         The consumer's time, waiting included.
     wait_share : float
@@ -81,6 +82,8 @@ def _remedy(stage: str, num_threads: int) -> str:
         return "a faster disk or network would help, or smaller files"
     if stage == "decode":
         return "all processors are at it: store the pictures smaller, or use more processors"
+    if stage == "transform":
+        return "all processors are at it: augment less, or on the device, with layers of the model"
     return (
         "all processors or the disk are at it: fewer columns, a smaller dtype or a faster machine would help, and"
         " `rowlock pack` for a source that is no store"

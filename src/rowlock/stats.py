@@ -34,6 +34,8 @@ class InputStats:
         Bytes taken from files; of a store, its average row's bytes on disk, wherever they were cached.
     num_retries : int
         Reads that failed for a moment and were repeated.
+    transform_seconds : float
+        Thread time in which pictures were augmented.
     """
 
     read_seconds: float = 0.0
@@ -41,16 +43,22 @@ class InputStats:
     gather_seconds: float = 0.0
     read_bytes: int = 0
     num_retries: int = 0
+    transform_seconds: float = 0.0
 
     @property
     def seconds(self) -> float:
         """Thread time in all."""
-        return self.read_seconds + self.decode_seconds + self.gather_seconds
+        return sum(self.stages.values())
 
     @property
     def stages(self) -> dict[str, float]:
         """Seconds under the name of the stage."""
-        return {"read": self.read_seconds, "decode": self.decode_seconds, "gather": self.gather_seconds}
+        return {
+            "read": self.read_seconds,
+            "decode": self.decode_seconds,
+            "transform": self.transform_seconds,
+            "gather": self.gather_seconds,
+        }
 
     def __sub__(self, earlier: InputStats) -> InputStats:
         return InputStats(*(getattr(self, field.name) - getattr(earlier, field.name) for field in fields(self)))
@@ -159,8 +167,9 @@ class _InputRecord:
         self.num_retries += meter.num_retries
 
     def snapshot(self) -> InputStats:
-        read, decode = self.stages.get("read", 0.0), self.stages.get("decode", 0.0)
-        return InputStats(read, decode, max(0.0, self.seconds - read - decode), self.read_bytes, self.num_retries)
+        read, decode, transform = (self.stages.get(name, 0.0) for name in ("read", "decode", "transform"))
+        rest = max(0.0, self.seconds - read - decode - transform)
+        return InputStats(read, decode, rest, self.read_bytes, self.num_retries, transform)
 
 
 class Recorder:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import functools
-import math
-import operator
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from rowlock.arrays import ArraySpec
 from rowlock.errors import ConfigError, RowError
 from rowlock.inputs.base import Draw, Input, Reader, check_rows
+from rowlock.inputs.image_arguments import (
+    check_choice,
+    check_column,
+    check_count,
+    check_numbers,
+    picture_dtype,
+    picture_size,
+)
 from rowlock.meter import note_scratch, stage
+from rowlock.pictures.augment import Augment
+from rowlock.pictures.draws import PictureDraw
 from rowlock.pictures.fit import FITS
 from rowlock.pictures.limits import MAX_PIXELS, max_file_bytes
 
@@ -25,11 +33,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Images"]
 
-_PIECE_ROWS = 8
+_PIECE_IMAGES = 8
+_LONGER = ("raise", "cut")
 
 
 class Images(Input):
-    """Pictures, read from where they are, one path a row.
+    """Pictures, read from where they are, one path a row, or a list of paths a row.
 
     JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, and HEIC where pillow-heif is installed; by content, whatever the
     extension says. What becomes of grey, CMYK, 16-bit, palette, transparent, turned and animated pictures is in
@@ -38,7 +47,7 @@ class Images(Input):
     Parameters
     ----------
     column : str
-        Column of the table that holds the paths, as text.
+        Column of the table that holds the paths, as text; with `num_images`, lists of them.
     size : (height, width)
         Of the delivered pictures, in pixels.
     root : str or path, optional
@@ -58,12 +67,19 @@ class Images(Input):
         Always with an antialiased triangle filter (bilinear).
     max_pixels : int
         A file whose header promises more (height * width) is an error of its row, and not decoded.
+    num_images : int, optional
+        Pictures a row, from a column of lists: a row has shape ``(num_images, height, width, channels)``. Shorter
+        lists, empty ones too, are filled up with zeros at the end; `ImagesMask` tells where.
+    longer : {"raise", "cut"}
+        What becomes of lists of more than `num_images`: an error when the dataset is made, or the first ones count.
+    augment : Augment, optional
+        Random changes in training; off wherever `batches` has ``augment=False``, as with ``shuffle=False``.
 
     Raises
     ------
     ConfigError
-        A wrong argument; and when the dataset is made: no such column, a column that is not text, rows without
-        a path, paths that leave `root`.
+        A wrong argument; and when the dataset is made: no such column, a column that is not text (or lists of it),
+        rows without a path, paths that leave `root`, lists that are too long.
 
     Examples
     --------
@@ -82,119 +98,145 @@ class Images(Input):
         scale: float = 1.0,
         resize: str = "stretch",
         max_pixels: int = MAX_PIXELS,
+        num_images: int | None = None,
+        longer: str = "raise",
+        augment: Augment | None = None,
     ) -> None:
-        if not isinstance(column, str):
-            raise ConfigError(f'Images takes the name of a column of paths: rl.Images("imgpath", ...), not {column!r}')
+        check_column("Images", column)
         self.column = column
-        self.size = _size(size)
+        self.size = picture_size(size)
         self.root = root
         self.channels = channels
-        self.dtype = _dtype(dtype)
+        self.dtype = picture_dtype(dtype)
         self.scale = float(scale)
         self.resize = resize
         self.max_pixels = max_pixels
+        self.num_images = num_images
+        self.longer = longer
+        self.augment = augment
         self._check()
 
     def _check(self) -> None:
-        if self.channels not in (1, 3) or isinstance(self.channels, bool):
-            raise ConfigError(f"channels must be 3 (RGB) or 1 (grey), not {self.channels!r}")
-        if self.resize not in FITS:
-            raise ConfigError(f"resize must be one of {', '.join(map(repr, FITS))}, not {self.resize!r}")
-        if not math.isfinite(self.scale):
-            raise ConfigError(f"scale must be a finite number, not {self.scale!r}")
-        if self.scale != 1.0 and self.dtype != np.float32:
-            raise ConfigError(f'scale={self.scale!r} needs dtype="float32": uint8 pictures are 0 to 255')
-        if isinstance(self.max_pixels, bool) or not isinstance(self.max_pixels, int) or self.max_pixels < 1:
-            raise ConfigError(f"max_pixels must be a whole number of pixels, at least 1, not {self.max_pixels!r}")
+        check_numbers(self.channels, self.dtype, self.scale)
+        check_choice("resize", self.resize, FITS)
+        check_choice("longer", self.longer, _LONGER)
+        check_count("max_pixels", self.max_pixels, "pixels")
+        if self.num_images is not None:
+            check_count("num_images", self.num_images, "pictures")
+        elif self.longer != "raise":
+            raise ConfigError(f"longer={self.longer!r} is about lists of paths, and needs num_images=")
+        if not (self.augment is None or isinstance(self.augment, Augment)):
+            raise ConfigError(f"augment must be an rl.Augment, such as rl.Augment(flip=0.5), not {self.augment!r}")
 
     def __repr__(self) -> str:
         defaults = {"root": None, "channels": 3, "dtype": np.dtype("uint8"), "scale": 1.0, "resize": "stretch"}
-        defaults["max_pixels"] = MAX_PIXELS
+        defaults |= {"max_pixels": MAX_PIXELS, "num_images": None, "longer": "raise", "augment": None}
         given = {name: getattr(self, name) for name, default in defaults.items() if getattr(self, name) != default}
         if "dtype" in given:
             given["dtype"] = str(given["dtype"])
         more = "".join(f", {name}={value!r}" for name, value in given.items())
         return f"Images({self.column!r}, size={self.size}{more})"
 
-    def open(self, table: Table, name: str) -> Reader:  # noqa: ARG002, D102 - as in Input
-        return _ImagesReader(self, table)
+    def open(self, table: Table, name: str) -> Reader:  # noqa: D102 - as in Input
+        return _ImagesReader(self, table, name)
+
+
+class _Picture(NamedTuple):
+    """One picture of a row, and the random numbers that it has in this epoch."""
+
+    row: int
+    path: bytes
+    of_list: str
+    """``"picture 3 of 5"``, or nothing where a row has one."""
+    draw: PictureDraw | None
 
 
 class _ImagesReader(Reader):
     """Reads, decodes and resizes straight into the batch."""
 
-    def __init__(self, images: Images, table: Table) -> None:
+    def __init__(self, images: Images, table: Table, name: str) -> None:
         # PLC0415: pyarrow, Pillow and Numba are loaded when pictures are used, and not in a worker thread
-        from rowlock.pictures import decode, paths, resize, roots  # noqa: PLC0415
+        from rowlock.pictures import decode, path_lists, paths, resize, roots  # noqa: PLC0415
 
         self._images = images
-        self._paths = paths.PathColumn(table.column(images.column), images.column)
+        self._name = name
+        series = table.column(images.column)
+        shape: tuple[int, ...] = (*images.size, images.channels)
+        if images.num_images is None:
+            self._paths = paths.PathColumn(series, images.column)
+        else:
+            self._paths = path_lists.PathLists(series, images.column, images.num_images, images.longer)
+            shape = (images.num_images, *shape)
         self._root = roots.Root(images.root)
         self._root.check_text(self._paths, images.column)
         self._decode = decode.decode
         self._resize_into = resize.resize_into
-        self.spec = ArraySpec((*images.size, images.channels), images.dtype)
-        self.piece_rows = _PIECE_ROWS
+        if images.augment is not None:
+            from rowlock.pictures import alter  # noqa: PLC0415 - as above
 
-    def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:  # noqa: ARG002 - no augmentation here
+            self._alter, self._crop_of = alter.alter, alter.crop_of
+        self.spec = ArraySpec(shape, images.dtype)
+        self.piece_rows = max(1, _PIECE_IMAGES // (images.num_images or 1))
+
+    def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:
         check_rows(rows, len(self._paths))
-        as_float = self.spec.dtype == np.float32
-        byte_picture = np.empty(self.spec.shape, np.uint8) if as_float else None
-        for place, (row, path) in enumerate(zip(rows.tolist(), self._paths.take(rows), strict=True)):
-            if byte_picture is None:
-                self._load(row, path, out[place])
-            else:
-                self._load(row, path, byte_picture)
-                np.multiply(byte_picture, np.float32(self._images.scale), out=out[place], dtype=np.float32)
+        images = self._images
+        byte_picture = np.empty((*images.size, images.channels), np.uint8) if images.dtype == np.float32 else None
+        places = out.reshape(len(rows), images.num_images or 1, *images.size, images.channels)
+        for row, row_paths, row_out in zip(rows.tolist(), self._paths.take_lists(rows), places, strict=True):
+            for position, path in enumerate(row_paths):
+                of_list = "" if images.num_images is None else f"picture {position + 1} of {len(row_paths)}"
+                picture = _Picture(row, path, of_list, self._picture_draw(draw, row, position))
+                if byte_picture is None:
+                    self._load(picture, row_out[position])
+                else:
+                    self._load(picture, byte_picture)
+                    np.multiply(byte_picture, np.float32(images.scale), out=row_out[position], dtype=np.float32)
+            row_out[len(row_paths) :] = 0
 
     def will_need(self, rows: Int64Array) -> None:
         from rowlock.pictures.advice import will_need  # noqa: PLC0415 - with the rest of the package, on first use
 
-        will_need(map(self._root.locate, self._paths.take(rows)))
+        will_need(self._root.locate(path) for row_paths in self._paths.take_lists(rows) for path in row_paths)
 
     @functools.cached_property
     def fingerprint(self) -> str:
         """Which files, and what is made of them; decoder versions are left out, so that an upgrade ends no run."""
         images = self._images
         shape = "x".join(map(str, self.spec.shape))
-        return f"{self._paths.digest()}:{shape}:{images.dtype}:{images.scale!r}:{images.resize}"
+        augment = "" if images.augment is None else f":{images.augment!r}"
+        return f"{self._paths.digest()}:{shape}:{images.dtype}:{images.scale!r}:{images.resize}{augment}"
 
-    def _load(self, row: int, path: bytes, out: AnyArray) -> None:
-        images = self._images
-        full_path = self._root.locate(path)
+    def _picture_draw(self, draw: Draw | None, row: int, position: int) -> PictureDraw | None:
+        augment = self._images.augment
+        if draw is None or augment is None:
+            return None
+        return PictureDraw(*draw, self._name, row, 0 if augment.together else position)
+
+    def _load(self, picture: _Picture, out: AnyArray) -> None:
+        full_path = self._root.locate(picture.path)
         try:
-            with stage("read"):
-                data = self._root.read(full_path, max_file_bytes(images.max_pixels))
-            with stage("decode"):
-                pixels = self._decode(data, images.channels, images.max_pixels, images.size, images.resize)
-                self._resize_into(pixels, out, images.resize)
+            self._fill(full_path, picture.draw, out)
         except RowError as error:
-            error.row, error.path = row, os.fsdecode(full_path)
+            error.row, error.path = picture.row, os.fsdecode(full_path)
+            if picture.of_list:
+                error.reason = f"{picture.of_list}: {error.reason}"
             raise
         except OSError as error:
-            error.row, error.filename = row, os.fsdecode(full_path)  # type: ignore[attr-defined]  # for the message above
-            error.add_note(f"while reading row {row}, path {error.filename!r}")
+            error.row, error.filename = picture.row, os.fsdecode(full_path)  # type: ignore[attr-defined]  # for the message above
+            where = f"{picture.of_list}, path" if picture.of_list else "path"
+            error.add_note(f"while reading row {picture.row}, {where} {error.filename!r}")
             raise
+
+    def _fill(self, full_path: bytes, draw: PictureDraw | None, out: AnyArray) -> None:
+        images = self._images
+        crop = None if draw is None or images.augment is None else self._crop_of(images.augment, draw)
+        with stage("read"):
+            data = self._root.read(full_path, max_file_bytes(images.max_pixels))
+        with stage("decode"):
+            pixels = self._decode(data, images.channels, images.max_pixels, images.size, images.resize, crop)
+            placed = self._resize_into(pixels, out, images.resize, crop)
         note_scratch(len(data) + pixels.nbytes)
-
-
-def _size(size: Any) -> tuple[int, int]:
-    wrong = ConfigError(f"size must be (height, width) in whole pixels, such as size=(150, 150); it is {size!r}")
-    try:
-        height, width = size
-        height, width = operator.index(height), operator.index(width)
-    except (TypeError, ValueError):
-        raise wrong from None
-    if isinstance(size, str) or height < 1 or width < 1:
-        raise wrong
-    return height, width
-
-
-def _dtype(dtype: DTypeLike) -> np.dtype[Any]:
-    try:
-        found = np.dtype(dtype)
-    except TypeError:
-        found = np.dtype(object)
-    if found not in (np.dtype(np.uint8), np.dtype(np.float32)):
-        raise ConfigError(f'dtype must be "uint8" or "float32", not {dtype!r}')
-    return found
+        if draw is not None and images.augment is not None:
+            with stage("transform"):
+                self._alter(out, placed, images.augment, draw)

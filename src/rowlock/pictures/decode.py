@@ -12,11 +12,19 @@ from rowlock.pictures.limits import check_pixels
 
 if TYPE_CHECKING:
     from rowlock.arrays import AnyArray
+    from rowlock.pictures.fit import Crop
 
 __all__ = ["decode"]
 
 
-def decode(data: bytes, num_channels: int, max_pixels: int, target: tuple[int, int], fit: str) -> AnyArray:
+def decode(
+    data: bytes,
+    num_channels: int,
+    max_pixels: int,
+    target: tuple[int, int],
+    fit: str,
+    crop: Crop | None = None,
+) -> AnyArray:
     """Decode a picture strictly.
 
     Parameters
@@ -31,6 +39,8 @@ def decode(data: bytes, num_channels: int, max_pixels: int, target: tuple[int, i
         What the picture will be resized to; a JPEG may come back smaller than stored, not smaller than this.
     fit : str
         One of `rowlock.pictures.fit.FITS`.
+    crop : Crop, optional
+        The part that will be used: a JPEG comes back large enough for it. All of the picture is returned.
 
     Returns
     -------
@@ -49,9 +59,9 @@ def decode(data: bytes, num_channels: int, max_pixels: int, target: tuple[int, i
     check_pixels(header.height, header.width, max_pixels)
     source = header.height, header.width
     if swaps_axes(header.orientation):
-        min_width, min_height = min_size(fit, source[::-1], target)
+        min_width, min_height = min_size(fit, source[::-1], target, crop)
     else:
-        min_height, min_width = min_size(fit, source, target)
+        min_height, min_width = min_size(fit, source, target, crop)
     factor = jpeg.scale_for(*source, min_height, min_width)
     pixels = jpeg.decode_jpeg(data, header, factor, num_channels)
     if pixels is None:

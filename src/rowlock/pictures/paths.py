@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
 
     from rowlock.arrays import Int64Array
 
-__all__ = ["PathColumn", "listed"]
+__all__ = ["PathColumn", "as_binary", "listed", "refuse", "to_arrow"]
 
 _TEXT: tuple[Callable[[Any], bool], ...] = (
     pa.types.is_string,
     pa.types.is_large_string,
     pa.types.is_string_view,
+    pa.types.is_binary,
     pa.types.is_large_binary,
 )
 
@@ -40,7 +42,7 @@ class PathColumn:
     Attributes
     ----------
     array : pyarrow.LargeBinaryArray
-        As the operating system wants them: UTF-8, or whatever bytes a file name has.
+        As the operating system wants them: UTF-8, or whatever bytes a file name has. One a row.
 
     Raises
     ------
@@ -49,23 +51,33 @@ class PathColumn:
     """
 
     def __init__(self, series: Any, name: str) -> None:
-        self.array = _as_binary(series, name)
+        self.array = self._read(series, name)
         empty = pc.fill_null(pc.equal(pc.binary_length(self.array), 0), fill_value=True)
-        _refuse(np.flatnonzero(np.asarray(empty)), name, "have no path")
+        refuse(self.rows_of(np.flatnonzero(np.asarray(empty))), name, self._without)
         _, offsets, values = self.array.buffers()
         first, stop = self.array.offset, self.array.offset + len(self.array) + 1
         self._offsets = np.frombuffer(offsets, np.int64)[first:stop]
         self._values = memoryview(values)
-        _refuse(self._rows_with_nul(), name, "have a NUL character in their path")
+        refuse(self.rows_of(self._places_with_nul()), name, "have a NUL character in their path")
+
+    _without = "have no path"
 
     def __len__(self) -> int:
         return len(self.array)
 
-    def take(self, rows: Int64Array) -> list[bytes]:
-        """Return the paths of `rows`, int64 of shape (n,)."""
+    def take(self, places: Int64Array) -> list[bytes]:
+        """Return the paths at `places` of `array`, int64 of shape (n,)."""
         values = self._values
-        starts, stops = self._offsets[rows].tolist(), self._offsets[rows + 1].tolist()
+        starts, stops = self._offsets[places].tolist(), self._offsets[places + 1].tolist()
         return [bytes(values[start:stop]) for start, stop in zip(starts, stops, strict=True)]
+
+    def take_lists(self, rows: Int64Array) -> list[list[bytes]]:
+        """Return the paths of each of `rows`, int64 of shape (n,)."""
+        return [[path] for path in self.take(rows)]
+
+    def rows_of(self, places: Int64Array) -> Int64Array:
+        """Return the rows, each once, whose paths stand at `places` of `array`."""
+        return places
 
     def digest(self) -> str:
         """Return a short text that other paths, or the same in another order, do not have."""
@@ -74,7 +86,10 @@ class PathColumn:
         found.update(self._values[first:stop])
         return found.hexdigest()
 
-    def _rows_with_nul(self) -> Int64Array:
+    def _read(self, series: Any, name: str) -> Any:
+        return as_binary(to_arrow(series, name), series, name)
+
+    def _places_with_nul(self) -> Int64Array:
         first, stop = int(self._offsets[0]), int(self._offsets[-1])
         positions = np.flatnonzero(np.frombuffer(self._values, np.uint8, stop)[first:] == 0) + first
         return np.unique(np.searchsorted(self._offsets, positions, side="right") - 1)
@@ -86,16 +101,19 @@ def listed(rows: Int64Array, most: int = 5) -> str:
     return f"{len(rows)} {'row' if len(rows) == 1 else 'rows'} ({shown})"
 
 
-def _as_binary(series: Any, name: str) -> Any:
+def to_arrow(series: Any, name: str) -> Any:
+    """Return a column of text, or of lists of text, as one Arrow array."""
     try:
         array = series.to_arrow()
     except UnicodeEncodeError:  # surrogates stand for the bytes of a file name that are not UTF-8
-        paths = (None if path is None else os.fsencode(path) for path in series.to_list())
-        array = pa.array(paths, pa.large_binary())
+        array = pa.array([_encoded(value) for value in series.to_list()])
     except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError) as error:
         raise _not_text(series, name) from error
-    if isinstance(array, pa.ChunkedArray):
-        array = array.combine_chunks()
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def as_binary(array: Any, series: Any, name: str) -> Any:
+    """Return an Arrow array of text as large_binary; `series` and `name` are for the message."""
     if pa.types.is_dictionary(array.type):
         array = array.cast(array.type.value_type)
     if pa.types.is_null(array.type):
@@ -105,16 +123,28 @@ def _as_binary(series: Any, name: str) -> Any:
     return array.cast(pa.large_binary())
 
 
-def _not_text(series: Any, name: str) -> ConfigError:
-    first = next((value for value in series.head(100).to_list() if value is not None), None)
-    return ConfigError(
-        f"column {name!r} must hold paths as text; it is {series.dtype}, its first value {first!r}."
-        f" For path objects, write frame[{name!r}] = frame[{name!r}].map(str)."
-    )
-
-
-def _refuse(rows: Int64Array, name: str, why: str) -> None:
+def refuse(rows: Int64Array, name: str, why: str) -> None:
+    """Raise a `ConfigError` that lists `rows`, if there are any."""
     if len(rows):
         raise ConfigError(
             f"{listed(rows)} of column {name!r} {why}. Leave these rows out of the table, or give them one."
         )
+
+
+def _encoded(value: Any) -> Any:
+    if value is None or isinstance(value, str):
+        return None if value is None else os.fsencode(value)
+    return [_encoded(path) for path in value]
+
+
+def _not_text(series: Any, name: str) -> ConfigError:
+    first = next((value for value in series.head(100).to_list() if value is not None), None)
+    if not isinstance(first, str) and isinstance(first, Iterable):
+        return ConfigError(
+            f"column {name!r} must hold paths as text; it is {series.dtype}, its first value {first!r}. For several"
+            " pictures a row, give num_images= and lists of text; for path objects, make them text with map(str)."
+        )
+    return ConfigError(
+        f"column {name!r} must hold paths as text; it is {series.dtype}, its first value {first!r}."
+        f" For path objects, write frame[{name!r}] = frame[{name!r}].map(str)."
+    )

@@ -13,6 +13,7 @@ from rowlock.pictures.taps import taps
 
 if TYPE_CHECKING:
     from rowlock.arrays import AnyArray
+    from rowlock.pictures.fit import Crop
 
 __all__ = ["MAX_SHRINK", "resize_into"]
 
@@ -20,7 +21,7 @@ MAX_SHRINK = 16
 """Beyond it, weights in 256ths are too coarse, and Pillow resizes. A JPEG has shrunk eightfold by then."""
 
 
-def resize_into(pixels: AnyArray, out: AnyArray, fit: str = "stretch") -> None:
+def resize_into(pixels: AnyArray, out: AnyArray, fit: str = "stretch", crop: Crop | None = None) -> Placement:
     """Fill `out` with `pixels`, by an antialiased triangle filter.
 
     Parameters
@@ -31,16 +32,24 @@ def resize_into(pixels: AnyArray, out: AnyArray, fit: str = "stretch") -> None:
         C-contiguous; overwritten completely.
     fit : str
         One of `rowlock.pictures.fit.FITS`.
+    crop : Crop, optional
+        Only this part of the picture.
+
+    Returns
+    -------
+    Placement
+        What of `pixels` is where in `out`.
     """
     height, width, num_channels = out.shape
-    placed = place(fit, (pixels.shape[0], pixels.shape[1]), (height, width))
+    placed = place(fit, (pixels.shape[0], pixels.shape[1]), (height, width), crop)
     if (placed.height, placed.width) == (height, width):
         _resize(pixels, placed, out)
-        return
+        return placed
     inner = np.empty((placed.height, placed.width, num_channels), np.uint8)
     _resize(pixels, placed, inner)
     out[...] = 0
     out[placed.top : placed.top + placed.height, placed.left : placed.left + placed.width] = inner
+    return placed
 
 
 def _resize(pixels: AnyArray, placed: Placement, out: AnyArray) -> None:

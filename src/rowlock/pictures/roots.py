@@ -54,9 +54,10 @@ class Root:
         """
         if self._fence is None:
             return
-        rows = np.flatnonzero(self._leaves(paths))
-        if len(rows):
-            first = os.fsdecode(paths.take(rows[:1])[0])
+        places = np.flatnonzero(self._leaves(paths))
+        if len(places):
+            first = os.fsdecode(paths.take(places[:1])[0])
+            rows = paths.rows_of(places)
             raise ConfigError(
                 f"{listed(rows)} of column {name!r} leave root={os.fsdecode(self._base)!r}: the first is {first!r}."
                 " Nothing was read. Correct the paths, or leave root= out if the table is your own."

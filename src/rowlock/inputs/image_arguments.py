@@ -1,0 +1,68 @@
+"""What may be said about pictures: arguments checked before anything is read."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rowlock.errors import ConfigError
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+__all__ = ["check_choice", "check_column", "check_count", "check_numbers", "picture_dtype", "picture_size"]
+
+
+def check_column(kind: str, column: Any) -> None:
+    """Refuse what is not the name of a column."""
+    if not isinstance(column, str):
+        raise ConfigError(f'{kind} takes the name of a column of paths: rl.{kind}("imgpath", ...), not {column!r}')
+
+
+def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    """Refuse what is none of `choices`."""
+    if value not in choices:
+        raise ConfigError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")
+
+
+def check_count(name: str, value: Any, what: str) -> None:
+    """Refuse what is not a whole number from 1 on."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigError(f"{name} must be a whole number of {what}, at least 1, not {value!r}")
+
+
+def check_numbers(channels: Any, dtype: np.dtype[Any], scale: float) -> None:
+    """Refuse numbers of channels that no picture has, and scales that do not go with the dtype."""
+    if channels not in (1, 3) or isinstance(channels, bool):
+        raise ConfigError(f"channels must be 3 (RGB) or 1 (grey), not {channels!r}")
+    if not math.isfinite(scale):
+        raise ConfigError(f"scale must be a finite number, not {scale!r}")
+    if scale != 1.0 and dtype != np.float32:
+        raise ConfigError(f'scale={scale!r} needs dtype="float32": uint8 pictures are 0 to 255')
+
+
+def picture_size(size: Any) -> tuple[int, int]:
+    """Return (height, width) as two ints, or raise a `ConfigError`."""
+    wrong = ConfigError(f"size must be (height, width) in whole pixels, such as size=(150, 150); it is {size!r}")
+    try:
+        height, width = size
+        height, width = operator.index(height), operator.index(width)
+    except (TypeError, ValueError):
+        raise wrong from None
+    if isinstance(size, str) or height < 1 or width < 1:
+        raise wrong
+    return height, width
+
+
+def picture_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    """Return uint8 or float32, or raise a `ConfigError`."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = np.dtype(object)
+    if found not in (np.dtype(np.uint8), np.dtype(np.float32)):
+        raise ConfigError(f'dtype must be "uint8" or "float32", not {dtype!r}')
+    return found

@@ -1,0 +1,83 @@
+"""Which places of a row's pictures hold one: the mask beside `Images` with ``num_images=``."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rowlock.arguments import number_dtype
+from rowlock.arrays import ArraySpec
+from rowlock.inputs.base import Draw, Input, Reader, check_rows
+from rowlock.inputs.image_arguments import check_column, check_count
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+    from rowlock.arrays import AnyArray, Int64Array
+    from rowlock.table import Table
+
+__all__ = ["ImagesMask"]
+
+
+class ImagesMask(Input):
+    """1 where a row has a picture, 0 where it is padded, shape ``(num_images,)`` a row.
+
+    An input of its own, since a model takes it as one: beside ``Images(column, num_images=n, ...)`` of the same
+    column and number.
+
+    Parameters
+    ----------
+    column : str
+        Column of the table that holds lists of paths. Only their lengths count; no file is opened.
+    num_images : int
+        Places a row; longer lists fill all of them.
+    dtype : dtype
+        What the batches hold, such as ``"bool"``.
+
+    Raises
+    ------
+    ConfigError
+        A wrong argument; and when the dataset is made: no such column, not a column of lists, rows without a list.
+
+    Examples
+    --------
+    >>> ImagesMask("photos", num_images=4)
+    ImagesMask('photos', num_images=4)
+    """
+
+    def __init__(self, column: str, *, num_images: int, dtype: DTypeLike = "float32") -> None:
+        check_column("ImagesMask", column)
+        check_count("num_images", num_images, "pictures")
+        self.column = column
+        self.num_images = num_images
+        self.dtype = number_dtype(f"ImagesMask({column!r})", dtype)
+
+    def __repr__(self) -> str:
+        return f"ImagesMask({self.column!r}, num_images={self.num_images})"
+
+    def open(self, table: Table, name: str) -> Reader:  # noqa: ARG002, D102 - as in Input
+        from rowlock.pictures.path_lists import list_lengths  # noqa: PLC0415 - pyarrow is loaded when it is used
+
+        lengths = np.minimum(list_lengths(table.column(self.column), self.column), self.num_images)
+        return _MaskReader(lengths, ArraySpec((self.num_images,), self.dtype))
+
+
+class _MaskReader(Reader):
+    """Holds a number a row; masks are made from them."""
+
+    def __init__(self, lengths: Int64Array, spec: ArraySpec) -> None:
+        self._lengths = lengths
+        self.spec = spec
+
+    def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:  # noqa: ARG002 - as in Reader
+        check_rows(rows, len(self._lengths))
+        np.less(np.arange(out.shape[1]), self._lengths[rows, None], out=out, casting="unsafe")
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Digest of the lengths."""
+        digest = hashlib.blake2b(self._lengths.data, digest_size=8).hexdigest()
+        return f"{digest}:{self.spec.shape[0]}:{self.spec.dtype}"

@@ -1,0 +1,103 @@
+"""A column of lists of file names: several pictures a row."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rowlock.errors import ConfigError
+from rowlock.pictures.paths import PathColumn, as_binary, listed, refuse, to_arrow
+
+if TYPE_CHECKING:
+    from rowlock.arrays import Int64Array
+
+__all__ = ["PathLists", "list_lengths"]
+
+
+class PathLists(PathColumn):
+    """Lists of paths: all paths in one buffer, one after the other, and where the list of each row begins.
+
+    Parameters
+    ----------
+    series : narwhals.Series
+        A column of lists of text: Arrow and polars lists and arrays, pandas objects.
+    name : str
+        Of the column, for messages.
+    most : int
+        Longest list that is served.
+    longer : {"raise", "cut"}
+        What becomes of longer ones: an error that lists them, or their first `most` paths count.
+
+    Raises
+    ------
+    ConfigError
+        The column is not of lists of text, or has rows without a list (an empty one is fine), entries without a path,
+        or lists that are too long; the message lists the rows.
+    """
+
+    _without = "have an entry without a path"
+
+    def __init__(self, series: Any, name: str, most: int, longer: str) -> None:
+        self._most = most
+        super().__init__(series, name)
+        lengths = np.diff(self._starts)
+        too_long = np.flatnonzero(lengths > most)
+        if len(too_long) and longer == "raise":
+            raise ConfigError(
+                f"{listed(too_long)} of column {name!r} have more than num_images={most} pictures, up to"
+                f' {lengths.max()}. Raise num_images to that, or take the first {most} of each with longer="cut".'
+            )
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    def take_lists(self, rows: Int64Array) -> list[list[bytes]]:
+        """Return the paths of each of `rows`, int64 of shape (n,); at most `most` a row."""
+        starts = self._starts[rows]
+        lengths = np.minimum(self._starts[rows + 1] - starts, self._most).tolist()
+        return [
+            self.take(np.arange(start, start + length)) for start, length in zip(starts.tolist(), lengths, strict=True)
+        ]
+
+    def rows_of(self, places: Int64Array) -> Int64Array:
+        """Return the rows, each once, whose lists hold `places` of `array`."""
+        return np.unique(np.searchsorted(self._starts, places, side="right") - 1)
+
+    def digest(self) -> str:
+        """Return a short text that other lists of paths do not have."""
+        found = hashlib.blake2b(super().digest().encode(), digest_size=8)
+        found.update(self._starts.data)
+        return found.hexdigest()
+
+    def _read(self, series: Any, name: str) -> Any:
+        lists = to_arrow(series, name)
+        lengths = _lengths(lists, series, name)
+        self._starts = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
+        return as_binary(lists.flatten(), series, name)
+
+
+def list_lengths(series: Any, name: str) -> Int64Array:
+    """Return how many paths each row has, shape (number of rows,).
+
+    Raises
+    ------
+    ConfigError
+        Not a column of lists, or rows without one.
+    """
+    return _lengths(to_arrow(series, name), series, name)
+
+
+def _lengths(lists: Any, series: Any, name: str) -> Int64Array:
+    kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    if not any(is_list(lists.type) for is_list in kinds):
+        first = next((value for value in series.head(100).to_list() if value is not None), None)
+        raise ConfigError(
+            f"column {name!r} must hold lists of paths, because num_images= was given; it is {series.dtype}, its first"
+            f" value {first!r}. For one picture a row, leave num_images out."
+        )
+    refuse(np.flatnonzero(np.asarray(lists.is_null())), name, "have no list of paths (an empty list would do)")
+    return np.asarray(pc.list_value_length(lists)).astype(np.int64)
