@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
     from rowlock.arrays import AnyArray, Int64Array
+    from rowlock.pictures.fit import Crop, Placement
     from rowlock.table import Table
 
 __all__ = ["Images"]
@@ -231,12 +232,17 @@ class _ImagesReader(Reader):
     def _fill(self, full_path: bytes, draw: PictureDraw | None, out: AnyArray) -> None:
         images = self._images
         crop = None if draw is None or images.augment is None else self._crop_of(images.augment, draw)
+        placed = self._decode_into(full_path, crop, out)
+        if draw is not None and images.augment is not None:
+            with stage("transform"):
+                self._alter(out, placed, images.augment, draw)
+
+    def _decode_into(self, full_path: bytes, crop: Crop | None, out: AnyArray) -> Placement:
+        images = self._images
         with stage("read"):
             data = self._root.read(full_path, max_file_bytes(images.max_pixels))
         with stage("decode"):
             pixels = self._decode(data, images.channels, images.max_pixels, images.size, images.resize, crop)
             placed = self._resize_into(pixels, out, images.resize, crop)
         note_scratch(len(data) + pixels.nbytes)
-        if draw is not None and images.augment is not None:
-            with stage("transform"):
-                self._alter(out, placed, images.augment, draw)
+        return placed

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rowlock.errors import RowError
+from rowlock.meter import note_scratch
 from rowlock.pictures.augment_kernels import adjust, mirror, warp
 from rowlock.pictures.draws import Slot
 from rowlock.pictures.fit import Crop, Placement
@@ -82,7 +83,8 @@ def _move(picture: AnyArray, augment: Augment, draw: PictureDraw) -> None:
     cosine, sine = round(math.cos(angle) * _ONE), round(math.sin(angle) * _ONE)
     down = round(draw.uniform(Slot.TRANSLATE_Y, -augment.translate, augment.translate) * height * _ONE)
     right = round(draw.uniform(Slot.TRANSLATE_X, -augment.translate, augment.translate) * width * _ONE)
-    warp(picture.copy(), cosine, sine, down, right, augment.border == "reflect", picture)
+    note_scratch(8 * height * width)
+    warp(picture, cosine, sine, down, right, augment.border == "reflect")
 
 
 def _factor(draw: PictureDraw, slot: Slot, most: float) -> int:
