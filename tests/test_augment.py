@@ -493,6 +493,7 @@ def test_images_take_an_augment_and_nothing_else():
 
 def test_the_repr_and_the_fingerprint_know_what_is_done(frame):
     assert repr(rl.Augment()) == "Augment()"
+    assert repr(rl.Augment(flip=1, crop=[np.float32(0.5), 1], rotate=0)) == "Augment(flip=1.0, crop=(0.5, 1.0))"
     assert repr(rl.Augment(flip=0.5, function=failing)) == f"Augment(flip=0.5, function={__name__}.failing)"
     assert "augment=Augment(flip=0.5)" in repr(rl.Images("p", size=SIZE, augment=rl.Augment(flip=0.5)))
     augments = [None, rl.Augment(flip=0.5), rl.Augment(flip=0.4), rl.Augment(function=failing)]

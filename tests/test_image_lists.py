@@ -124,6 +124,8 @@ def test_rows_without_a_list_and_entries_without_a_path_are_refused_and_listed(m
         opened(make({"photos": [["a"], None, [], None]}))
     with pytest.raises(ConfigError, match=r"2 rows \(1, 4\) of column 'photos' have an entry without a path"):
         opened(make({"photos": [["a"], ["b", None], [], ["c"], ["", "d", ""]]}))
+    with pytest.raises(ConfigError, match=r"1 row \(1\) of column 'photos' have no list"):
+        opened(pd.DataFrame({"photos": [["a"], float("nan")]}))
     with pytest.raises(ConfigError, match=r"1 row \(2\) of column 'photos' have a NUL"):
         opened(make({"photos": [["a"], [], ["b", "c\0"], ["d"]]}))
 
@@ -136,6 +138,8 @@ def test_only_empty_lists_are_rows_of_zeros():
 def test_lists_and_single_paths_are_not_taken_for_each_other(photos):
     with pytest.raises(ConfigError, match="must hold lists of paths.*leave num_images out"):
         opened(pd.DataFrame({"photos": ["a.png", "b.png"]}))
+    with pytest.raises(ConfigError, match=r"must hold lists of paths.*it is list_view"):
+        opened(pa.table({"photos": pa.array([["a"], ["b"]], pa.list_view(pa.string()))}))
     with pytest.raises(ConfigError, match="must hold paths as text.*give num_images="):
         rl.Images("photos", size=SIZE).open(Table(frames(photos)[0]), "image")
     with pytest.raises(ConfigError, match="must hold lists of paths"):

@@ -64,7 +64,7 @@ class Augment:
     Examples
     --------
     >>> Augment(flip=0.5, crop=(0.6, 1.0), rotate=10)
-    Augment(flip=0.5, crop=(0.6, 1.0), rotate=10)
+    Augment(flip=0.5, crop=(0.6, 1.0), rotate=10.0)
     """
 
     flip: float = 0.0
@@ -83,9 +83,10 @@ class Augment:
             value = getattr(self, name)
             if not (_is_number(value) and 0 <= value <= most):
                 raise ConfigError(f"augment: {name} must be a number from 0 to {most}, not {value!r}")
+            object.__setattr__(self, name, float(value))  # so that 1 and 1.0 have one fingerprint
         if self.crop is not None:
-            _check_range("crop", self.crop, 1.0)
-        _check_range("ratio", self.ratio, math.inf)
+            object.__setattr__(self, "crop", _range("crop", self.crop, 1.0))
+        object.__setattr__(self, "ratio", _range("ratio", self.ratio, math.inf))
         if self.border not in BORDERS:
             raise ConfigError(f"augment: border must be one of {', '.join(map(repr, BORDERS))}, not {self.border!r}")
         if not isinstance(self.together, bool):
@@ -117,8 +118,9 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
-def _check_range(name: str, value: Any, most: float) -> None:
+def _range(name: str, value: Any, most: float) -> tuple[float, float]:
     pair = value if isinstance(value, (tuple, list)) and len(value) == 2 else (math.nan, math.nan)
     if not (all(map(_is_number, pair)) and 0 < pair[0] <= pair[1] <= most and math.isfinite(pair[1])):
         limit = "above 0" if most == math.inf else f"above 0 and at most {most:g}"
         raise ConfigError(f"augment: {name} must be (smallest, largest), both {limit}, not {value!r}")
+    return float(pair[0]), float(pair[1])

@@ -74,8 +74,8 @@ class PathLists(PathColumn):
         return found.hexdigest()
 
     def _read(self, series: Any, name: str) -> Any:
-        lists = to_arrow(series, name)
-        lengths = _lengths(lists, series, name)
+        lists = _lists(series, name)
+        lengths = np.asarray(pc.list_value_length(lists)).astype(np.int64)
         self._starts = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
         return as_binary(lists.flatten(), series, name)
 
@@ -88,16 +88,17 @@ def list_lengths(series: Any, name: str) -> Int64Array:
     ConfigError
         Not a column of lists, or rows without one.
     """
-    return _lengths(to_arrow(series, name), series, name)
+    return np.asarray(pc.list_value_length(_lists(series, name))).astype(np.int64)
 
 
-def _lengths(lists: Any, series: Any, name: str) -> Int64Array:
+def _lists(series: Any, name: str) -> Any:
+    lists = to_arrow(series, name)
     kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
     if not any(is_list(lists.type) for is_list in kinds):
         first = next((value for value in series.head(100).to_list() if value is not None), None)
         raise ConfigError(
-            f"column {name!r} must hold lists of paths, because num_images= was given; it is {series.dtype}, its first"
+            f"column {name!r} must hold lists of paths, because num_images= was given; it is {lists.type}, its first"
             f" value {first!r}. For one picture a row, leave num_images out."
         )
     refuse(np.flatnonzero(np.asarray(lists.is_null())), name, "have no list of paths (an empty list would do)")
-    return np.asarray(pc.list_value_length(lists)).astype(np.int64)
+    return lists
