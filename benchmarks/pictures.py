@@ -2,13 +2,17 @@
 
 Every candidate does the same files in turns of a few milliseconds, in one process, so that a noisy machine is as
 noisy for all of them. The ratio is the median over all turns of "time of this / time of rowlock": above 1 is
-slower than Rowlock. Run it as ``python benchmarks/pictures.py [folder of JPEGs]``; without photographs it makes
-pictures of its own, which compress differently.
+slower than Rowlock. Run it as ``python benchmarks/pictures.py [--cache] [folder of JPEGs]``; without photographs it
+makes pictures of its own, which compress differently.
+
+With ``--cache``: pictures per second from the cache of decoded pixels, beside the decode rate. Warm: in the system's
+memory. Cold: dropped from it before each round, one batch read ahead.
 """
 
 from __future__ import annotations
 
 import io
+import os
 import statistics
 import sys
 import tempfile
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
 
 PHOTOGRAPHS = Path(__file__).parents[1] / ".." / "shared" / "data" / "cats-dogs"
 NUM_PICTURES, TURN_ROWS, PIECE_ROWS, NUM_ROUNDS = 256, 32, 8, 4
+NUM_CACHED, BATCH_ROWS = 1024, 64
 
 
 def make_pictures(folder: Path) -> list[str]:
@@ -123,17 +128,97 @@ def measure(paths: list[str], size: int, num_threads: int) -> None:
         print(f"  {name:<32} {TURN_ROWS / statistics.median(times):>9.0f} {ratio:>12.2f}")
 
 
+def measure_cache(paths: list[str], size: int, num_threads: int) -> None:
+    table = Table(pa.table({"path": paths}))
+    rows = np.random.default_rng(0).permutation(len(paths) // BATCH_ROWS * BATCH_ROWS)
+    batches = np.split(rows, len(rows) // BATCH_ROWS)
+    decoding = Images("path", size=(size, size)).open(table, "image")
+    seconds: dict[str, list[float]] = {
+        "decode": [],
+        "cached, warm": [],
+        "floor: copies in memory": [],
+        "cached, cold": [],
+    }
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(num_threads) as pool:
+        cached = Images("path", size=(size, size), cache=Path(folder) / "pixels").open(table, "image")
+        in_memory = np.empty((len(rows), size, size, 3), np.uint8)
+
+        def copy(rows: Int64Array, out: AnyArray, _: None) -> None:
+            np.take(in_memory, rows, axis=0, out=out, mode="clip")
+
+        def run(gather, rows: Int64Array) -> AnyArray:
+            out = decoding.spec.empty(len(rows))  # as for a batch, which owns its memory
+            if num_threads == 1:
+                gather(rows, out, None)
+                return out
+            pieces = range(0, len(rows), PIECE_ROWS)
+            list(pool.map(lambda at: gather(rows[at : at + PIECE_ROWS], out[at : at + PIECE_ROWS], None), pieces))
+            return out
+
+        for batch in batches:  # fills it, and warms up
+            in_memory[batch] = run(cached.gather, batch)
+        for _ in range(NUM_ROUNDS):
+            for batch, following in zip(batches, [*batches[1:], batches[0]], strict=True):
+                for name, reader, gather in (
+                    ("decode", decoding, decoding.gather),
+                    ("cached, warm", cached, cached.gather),
+                    ("floor: copies in memory", None, copy),
+                ):
+                    started = time.perf_counter()
+                    if reader:
+                        reader.will_need(following)
+                    pixels = run(gather, batch)
+                    seconds[name].append(time.perf_counter() - started)
+                    assert (pixels == in_memory[batch]).all()
+            num_bytes = drop_from_memory(Path(folder) / "pixels")
+            seconds["cached, cold"] += cold_seconds(cached, run, batches)
+    reference = statistics.median(seconds["decode"])
+    print(f"\n{size} x {size}, {num_threads} thread(s)            pictures/s   rate / decode")
+    for name, middle in ((name, statistics.median(times)) for name, times in seconds.items()):
+        print(f"  {name:<32} {BATCH_ROWS / middle:>9.0f} {reference / middle:>12.1f}")
+    print(f"  {num_bytes / len(paths):,.0f} bytes a picture in the cache, {_mean_bytes(paths):,.0f} in its file")
+
+
+def cold_seconds(cached, run, batches: list[Int64Array]) -> list[float]:
+    """Return the time of a batch, on average: the disk decides, and batches wait for those before."""
+    started = time.perf_counter()
+    cached.will_need(batches[0])
+    for batch, following in zip(batches, [*batches[1:], batches[0]], strict=True):
+        cached.will_need(following)
+        run(cached.gather, batch)
+    return [(time.perf_counter() - started) / len(batches)]
+
+
+def drop_from_memory(folder: Path) -> int:
+    """Write files out, let the system forget them, and return their size."""
+    num_bytes = 0
+    for path in folder.iterdir():
+        descriptor = os.open(path, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(descriptor)
+        num_bytes += path.stat().st_size
+    return num_bytes
+
+
+def _mean_bytes(paths: list[str]) -> float:
+    return statistics.mean(Path(path).stat().st_size for path in paths)
+
+
 def main() -> None:
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else PHOTOGRAPHS
+    arguments = [argument for argument in sys.argv[1:] if argument != "--cache"]
+    is_cached = "--cache" in sys.argv
+    folder = Path(arguments[0]) if arguments else PHOTOGRAPHS
     with tempfile.TemporaryDirectory() as temporary:
-        paths = sorted(map(str, folder.glob("*.jpg")))[:NUM_PICTURES] if folder.is_dir() else []
+        most = NUM_CACHED if is_cached else NUM_PICTURES
+        paths = sorted(map(str, folder.glob("*.jpg")))[:most] if folder.is_dir() else []
         source = f"photographs of {folder.name}" if paths else "generated pictures"
         paths = paths or make_pictures(Path(temporary))
         megapixels = [header.height * header.width / 1e6 for header in map(_header, paths)]
         print(f"{len(paths)} {source}, {statistics.mean(megapixels):.2f} megapixels on average")
         for size in (150, 224):
             for num_threads in (1, 2):
-                measure(paths, size, num_threads)
+                (measure_cache if is_cached else measure)(paths, size, num_threads)
 
 
 def _header(path: str):

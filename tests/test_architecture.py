@@ -18,7 +18,7 @@ LAYERS = [
     "key_kernels permutation_kernel",
     "keys permutation",
     "orders pictures store",
-    "table",
+    "picture_cache table",
     "sources",
     "inputs.access inputs.base inputs.image_arguments inputs.key_join inputs.piece_cache",
     "inputs.foreign",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["Meter", "note_read", "note_retry", "note_scratch", "stage"]
+__all__ = ["Meter", "note_cache", "note_read", "note_retry", "note_scratch", "stage"]
 
 
 class _Listening(threading.local):
@@ -36,6 +36,8 @@ class Meter:
         Taken from files.
     num_retries : int
         Reads that failed for a moment and were repeated.
+    num_cache_hits, num_cache_misses, num_cache_rejected : int
+        Rows that a cache delivered, those that it did not, and those of the latter whose entry was damaged.
     scratch_bytes : int
         Most memory that was used at a time beside the result.
     """
@@ -45,6 +47,9 @@ class Meter:
         self.stages: dict[str, float] = {}
         self.read_bytes = 0
         self.num_retries = 0
+        self.num_cache_hits = 0
+        self.num_cache_misses = 0
+        self.num_cache_rejected = 0
         self.scratch_bytes = 0
 
     def __enter__(self) -> Self:
@@ -90,6 +95,15 @@ def note_retry() -> None:
     meter = _listening.meter
     if meter is not None:
         meter.num_retries += 1
+
+
+def note_cache(*, num_hits: int = 0, num_misses: int = 0, num_rejected: int = 0) -> None:
+    """Note what became of rows that were looked for in a cache; rejected entries are misses besides."""
+    meter = _listening.meter
+    if meter is not None:
+        meter.num_cache_hits += num_hits
+        meter.num_cache_misses += num_misses
+        meter.num_cache_rejected += num_rejected
 
 
 def note_scratch(num_bytes: int) -> None:

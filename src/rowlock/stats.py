@@ -36,6 +36,9 @@ class InputStats:
         Reads that failed for a moment and were repeated.
     transform_seconds : float
         Thread time in which pictures were augmented.
+    num_cache_hits, num_cache_misses, num_cache_rejected : int
+        With a cache of pictures: rows that it delivered, rows that were decoded, and those of the latter whose entry
+        was damaged.
     """
 
     read_seconds: float = 0.0
@@ -44,6 +47,9 @@ class InputStats:
     read_bytes: int = 0
     num_retries: int = 0
     transform_seconds: float = 0.0
+    num_cache_hits: int = 0
+    num_cache_misses: int = 0
+    num_cache_rejected: int = 0
 
     @property
     def seconds(self) -> float:
@@ -65,7 +71,11 @@ class InputStats:
 
     def __str__(self) -> str:
         parts = [f"{name} {seconds:.2f} s" for name, seconds in self.stages.items() if seconds >= 0.005]
-        return ", ".join(parts or ["0 s"]) + (f", {self.num_retries} retries" if self.num_retries else "")
+        num_cached = self.num_cache_hits + self.num_cache_misses
+        cache = f", {self.num_cache_hits:,} of {num_cached:,} from the cache" if num_cached else ""
+        rejected = f" ({self.num_cache_rejected:,} damaged entries)" if self.num_cache_rejected else ""
+        retries = f", {self.num_retries} retries" if self.num_retries else ""
+        return ", ".join(parts or ["0 s"]) + cache + rejected + retries
 
 
 @dataclass(frozen=True)
@@ -158,6 +168,9 @@ class _InputRecord:
         self.stages: defaultdict[str, float] = defaultdict(float)
         self.read_bytes = 0
         self.num_retries = 0
+        self.num_cache_hits = 0
+        self.num_cache_misses = 0
+        self.num_cache_rejected = 0
 
     def add(self, meter: Meter) -> None:
         self.seconds += meter.seconds
@@ -165,11 +178,23 @@ class _InputRecord:
             self.stages[name] += seconds
         self.read_bytes += meter.read_bytes
         self.num_retries += meter.num_retries
+        self.num_cache_hits += meter.num_cache_hits
+        self.num_cache_misses += meter.num_cache_misses
+        self.num_cache_rejected += meter.num_cache_rejected
 
     def snapshot(self) -> InputStats:
         read, decode, transform = (self.stages.get(name, 0.0) for name in ("read", "decode", "transform"))
-        rest = max(0.0, self.seconds - read - decode - transform)
-        return InputStats(read, decode, rest, self.read_bytes, self.num_retries, transform)
+        return InputStats(
+            read_seconds=read,
+            decode_seconds=decode,
+            gather_seconds=max(0.0, self.seconds - read - decode - transform),
+            read_bytes=self.read_bytes,
+            num_retries=self.num_retries,
+            transform_seconds=transform,
+            num_cache_hits=self.num_cache_hits,
+            num_cache_misses=self.num_cache_misses,
+            num_cache_rejected=self.num_cache_rejected,
+        )
 
 
 class Recorder:

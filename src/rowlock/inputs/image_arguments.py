@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,15 @@ from rowlock.errors import ConfigError
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
-__all__ = ["check_choice", "check_column", "check_count", "check_numbers", "picture_dtype", "picture_size"]
+__all__ = [
+    "check_cache",
+    "check_choice",
+    "check_column",
+    "check_count",
+    "check_numbers",
+    "picture_dtype",
+    "picture_size",
+]
 
 
 def check_column(kind: str, column: Any) -> None:
@@ -66,3 +75,11 @@ def picture_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     if found not in (np.dtype(np.uint8), np.dtype(np.float32)):
         raise ConfigError(f'dtype must be "uint8" or "float32", not {dtype!r}')
     return found
+
+
+def check_cache(cache: Any, cache_bytes: int | None) -> None:
+    """Refuse a cache that is no folder, and a limit without one."""
+    if cache is not None and (not isinstance(cache, (str, os.PathLike)) or not os.fspath(cache)):
+        raise ConfigError(f"cache is the path of a folder, such as '/data/pixels', not {cache!r}")
+    if cache is None and cache_bytes is not None:
+        raise ConfigError(f'cache_bytes={cache_bytes:,} needs a folder: cache="/data/pixels"')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,6 +13,7 @@ from rowlock.arrays import ArraySpec
 from rowlock.errors import ConfigError, RowError
 from rowlock.inputs.base import Draw, Input, Reader, check_rows
 from rowlock.inputs.image_arguments import (
+    check_cache,
     check_choice,
     check_column,
     check_count,
@@ -19,6 +21,7 @@ from rowlock.inputs.image_arguments import (
     picture_dtype,
     picture_size,
 )
+from rowlock.memory import parse_bytes
 from rowlock.meter import note_scratch, stage
 from rowlock.pictures.augment import Augment
 from rowlock.pictures.draws import PictureDraw
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
     from rowlock.arrays import AnyArray, Int64Array
+    from rowlock.picture_cache.cache import PictureCache
     from rowlock.pictures.fit import Crop, Placement
     from rowlock.table import Table
 
@@ -75,6 +79,12 @@ class Images(Input):
         What becomes of lists of more than `num_images`: an error when the dataset is made, or the first ones count.
     augment : Augment, optional
         Random changes in training; off wherever `batches` has ``augment=False``, as with ``shuffle=False``.
+    cache : str or path, optional
+        Folder for decoded pixels, made where it is missing, of this user alone. The first epoch fills it; the next
+        ones, and other processes, need not decode. It never changes a batch and never fails a run: see
+        ``docs/pictures.md``. Pictures that are augmented are decoded every time.
+    cache_bytes : int or str, optional
+        Most that the folder may hold, such as ``"200GiB"``. By default, until a tenth of the disk is free.
 
     Raises
     ------
@@ -102,6 +112,8 @@ class Images(Input):
         num_images: int | None = None,
         longer: str = "raise",
         augment: Augment | None = None,
+        cache: str | os.PathLike[str] | None = None,
+        cache_bytes: int | str | None = None,
     ) -> None:
         check_column("Images", column)
         self.column = column
@@ -115,6 +127,8 @@ class Images(Input):
         self.num_images = num_images
         self.longer = longer
         self.augment = augment
+        self.cache = cache
+        self.cache_bytes = None if cache_bytes is None else parse_bytes(cache_bytes)
         self._check()
 
     def _check(self) -> None:
@@ -128,10 +142,12 @@ class Images(Input):
             raise ConfigError(f"longer={self.longer!r} is about lists of paths, and needs num_images=")
         if not (self.augment is None or isinstance(self.augment, Augment)):
             raise ConfigError(f"augment must be an rl.Augment, such as rl.Augment(flip=0.5), not {self.augment!r}")
+        check_cache(self.cache, self.cache_bytes)
 
     def __repr__(self) -> str:
         defaults = {"root": None, "channels": 3, "dtype": np.dtype("uint8"), "scale": 1.0, "resize": "stretch"}
         defaults |= {"max_pixels": MAX_PIXELS, "num_images": None, "longer": "raise", "augment": None}
+        defaults |= {"cache": None, "cache_bytes": None}
         given = {name: getattr(self, name) for name, default in defaults.items() if getattr(self, name) != default}
         if "dtype" in given:
             given["dtype"] = str(given["dtype"])
@@ -177,6 +193,7 @@ class _ImagesReader(Reader):
 
             self._alter, self._crop_of = alter.alter, alter.crop_of
         self.spec = ArraySpec(shape, images.dtype)
+        self._cache = _open_cache(images)
         self.piece_rows = max(1, _PIECE_IMAGES // (images.num_images or 1))
 
     def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:
@@ -198,7 +215,13 @@ class _ImagesReader(Reader):
     def will_need(self, rows: Int64Array) -> None:
         from rowlock.pictures.advice import will_need  # noqa: PLC0415 - with the rest of the package, on first use
 
-        will_need(self._root.locate(path) for row_paths in self._paths.take_lists(rows) for path in row_paths)
+        paths = (self._root.locate(path) for row_paths in self._paths.take_lists(rows) for path in row_paths)
+        cached = self._cache is not None and self._images.augment is None
+        will_need(self._cache.will_need(paths) if cached and self._cache is not None else paths)
+
+    def close(self) -> None:
+        if self._cache is not None:
+            self._cache.close()
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -230,12 +253,15 @@ class _ImagesReader(Reader):
             raise
 
     def _fill(self, full_path: bytes, draw: PictureDraw | None, out: AnyArray) -> None:
-        images = self._images
-        crop = None if draw is None or images.augment is None else self._crop_of(images.augment, draw)
-        placed = self._decode_into(full_path, crop, out)
-        if draw is not None and images.augment is not None:
+        augment = self._images.augment
+        if draw is not None and augment is not None:
+            placed = self._decode_into(full_path, self._crop_of(augment, draw), out)
             with stage("transform"):
-                self._alter(out, placed, images.augment, draw)
+                self._alter(out, placed, augment, draw)
+        elif self._cache is not None:
+            self._cache.load(full_path, out, functools.partial(self._decode_into, full_path, None, out))
+        else:
+            self._decode_into(full_path, None, out)
 
     def _decode_into(self, full_path: bytes, crop: Crop | None, out: AnyArray) -> Placement:
         images = self._images
@@ -246,3 +272,16 @@ class _ImagesReader(Reader):
             placed = self._resize_into(pixels, out, images.resize, crop)
         note_scratch(len(data) + pixels.nbytes)
         return placed
+
+
+def _open_cache(images: Images) -> PictureCache | None:
+    if images.cache is None or not hasattr(os, "preadv"):
+        return None
+    from rowlock.picture_cache.cache import PictureCache  # noqa: PLC0415 - Numba is loaded when pictures are used
+    from rowlock.picture_cache.identity import digest_of  # noqa: PLC0415
+    from rowlock.pictures.versions import versions  # noqa: PLC0415
+
+    shape = (*images.size, images.channels)
+    fence = None if images.root is None else os.path.realpath(images.root)
+    settings = digest_of("pixels-1", shape, images.resize, images.max_pixels, fence, versions())
+    return PictureCache(images.cache, settings, math.prod(shape), images.cache_bytes)

@@ -2,7 +2,7 @@
 
 The share of a write is taken inside of it; gathers with and without standardising alternate in one process.
 
-    python benchmarks/statistics.py [--megabytes 100] [--rounds 9]
+    python benchmarks/column_statistics.py [--megabytes 100] [--rounds 9]
 """
 
 from __future__ import annotations

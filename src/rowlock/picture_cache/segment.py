@@ -1,0 +1,140 @@
+"""Files of records of one size: one writer appends, everybody reads, nothing is ever written over.
+
+``NAME.pixels`` holds records: the pixels of a picture, and behind them their check. ``NAME.places`` holds 8 bytes a
+record, the low half of its identity, which is written after the record; 0: none. It is no more than a hint where to
+look: the check, which covers identity and pixels, decides. So nothing is synced, and a killed writer or a power
+failure leaves records that nobody finds, or that nobody believes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rowlock.picture_cache.folder import make_segment_name, open_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rowlock.arrays import AnyArray, UInt64Array
+
+__all__ = ["CHECK_BYTES", "NAME_BYTES", "PIXELS", "PLACES", "Segment", "SegmentWriter", "read_names"]
+
+PIXELS, PLACES = ".pixels", ".places"
+CHECK_BYTES = NAME_BYTES = 8
+
+
+class _File:
+    """A descriptor that is closed when the last thread lets go of it, and so never while one uses it."""
+
+    def __init__(self, path: Path, *, new: bool = False) -> None:
+        self.descriptor = -1
+        self.descriptor = open_file(path, new=new)
+
+    def __del__(self) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+
+
+class Segment:
+    """The records of one writer, for reading.
+
+    Parameters
+    ----------
+    path : Path
+    record_bytes : int
+        The check included.
+    keep_open : bool
+        False: the file is opened for each record, because this process may not have that many open.
+    """
+
+    def __init__(self, path: Path, record_bytes: int, *, keep_open: bool = True) -> None:
+        self._path = path
+        self._record_bytes = record_bytes
+        self._file = _File(path) if keep_open else None
+
+    def read(self, slot: int, pixels: AnyArray) -> int | None:
+        """Read a record into `pixels`, and return the check that was stored with it; None: there is no such record.
+
+        Raises
+        ------
+        OSError
+        """
+        file = self._file or _File(self._path)
+        check = bytearray(CHECK_BYTES)
+        if os.preadv(file.descriptor, [pixels.data, check], slot * self._record_bytes) < self._record_bytes:
+            return None
+        return int.from_bytes(check, "little")
+
+    def is_in_memory(self, slot: int) -> bool:
+        """Return whether the system has the middle of a record in its memory; False where it does not say."""
+        if self._file is None or not hasattr(os, "RWF_NOWAIT"):
+            return False
+        middle = slot * self._record_bytes + self._record_bytes // 2
+        try:
+            return os.preadv(self._file.descriptor, [bytearray(1)], middle, os.RWF_NOWAIT) == 1
+        except OSError:  # it would have to wait, or this file system does not know the question
+            return False
+
+    def will_need(self, slot: int) -> None:
+        """Let the system read a record into its memory, and do not wait for it."""
+        if self._file is not None and hasattr(os, "posix_fadvise"):
+            start = slot * self._record_bytes
+            with contextlib.suppress(OSError):  # advice that is not taken costs nothing
+                os.posix_fadvise(self._file.descriptor, start, self._record_bytes, os.POSIX_FADV_WILLNEED)
+
+
+class SegmentWriter(Segment):
+    """A new segment, and its only writer; many threads may append at once.
+
+    Raises
+    ------
+    OSError
+        It cannot be made, and by `append`: the disk refused.
+    """
+
+    def __init__(self, folder: Path, settings: bytes, record_bytes: int) -> None:
+        self.name = make_segment_name(settings)
+        self._slots = itertools.count()
+        self._names = _File(folder / (self.name + PLACES), new=True)
+        self._pixels = _File(folder / (self.name + PIXELS), new=True)
+        super().__init__(folder / (self.name + PIXELS), record_bytes, keep_open=False)
+        self._file = self._pixels
+
+    def append(self, low: int, pixels: AnyArray, check: int) -> int:
+        """Write a record, and then its name; return its slot."""
+        slot = next(self._slots)  # one instruction of the interpreter: no lock
+        record = pixels.data.cast("B")
+        start = slot * self._record_bytes
+        _write(self._pixels, record, start)
+        _write(self._pixels, memoryview(check.to_bytes(CHECK_BYTES, "little")), start + len(record))
+        _write(self._names, memoryview(low.to_bytes(NAME_BYTES, "little")), slot * NAME_BYTES)
+        return slot
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether nobody will find what is written from now on."""
+        return os.fstat(self._pixels.descriptor).st_nlink == 0
+
+
+def read_names(path: Path, first_slot: int) -> UInt64Array:
+    """Return the low halves of the identities in ``NAME.places``, from a slot on; 0: no record.
+
+    Raises
+    ------
+    OSError
+    """
+    file = _File(path)
+    num_bytes = os.fstat(file.descriptor).st_size - first_slot * NAME_BYTES
+    data = os.pread(file.descriptor, max(0, num_bytes), first_slot * NAME_BYTES)
+    return np.frombuffer(data[: len(data) // NAME_BYTES * NAME_BYTES], "<u8").astype(np.uint64)
+
+
+def _write(file: _File, data: memoryview, offset: int) -> None:
+    while len(data):
+        done = os.pwrite(file.descriptor, data, offset)
+        data, offset = data[done:], offset + done
