@@ -231,6 +231,23 @@ def test_a_picture_that_may_still_change_within_a_tick_is_not_added(tmp_path, ca
     assert gathered(reader)[1].num_cache_hits == 1
 
 
+def test_a_picture_that_is_replaced_while_it_is_decoded_is_not_added(tmp_path, cache, monkeypatch):
+    folder = write_pictures(tmp_path / "some", 2)
+    expected, _ = gathered(opened(folder))
+    path, real_decode = folder / "0000.jpg", simplejpeg.decode_jpeg
+
+    def decode_jpeg(*args, **kwargs):
+        replace_file(path, folder / "0001.jpg")
+        return real_decode(*args, **kwargs)
+
+    reader = opened(folder, cache)
+    with monkeypatch.context() as patched:
+        patched.setattr(simplejpeg, "decode_jpeg", decode_jpeg)
+        assert (gathered(reader, [0])[0] == expected[0]).all()
+    assert not list(cache.glob("*.pixels"))
+    assert (gathered(reader, [0])[0] == expected[1]).all()
+
+
 def test_a_file_that_is_gone_is_an_error_of_its_row_although_its_pixels_are_there(tmp_path, cache):
     folder = write_pictures(tmp_path / "some", 2)
     reader = opened(folder, cache)
