@@ -263,6 +263,13 @@ def test_areas_are_even_over_their_range_and_ratios_reach_both_sides():
     assert tops.max() <= 1
 
 
+def test_a_part_may_be_longer_than_what_is_delivered_plain_where_the_picture_has_room():
+    assert place("crop", (1000, 100), (10, 10))[2:4] == (100, 100)
+    assert place("crop", (1000, 100), (10, 10), Crop(0.5, 0.1, 0.1, 0, 0, 0))[2:4] == (224, 22)
+    assert place("crop", (100, 1000), (10, 10), Crop(0.5, 10, 10, 0, 0, 0))[2:4] == (22, 224)
+    assert place("stretch", (1000, 100), (10, 10), Crop(0.5, 0.1, 0.1, 0, 0, 0))[2:4] == (1000, 50)
+
+
 def test_a_crop_is_taken_from_the_stored_picture_at_a_finer_scale(tmp_path):
     """Stripes as fine as the target's pixels after the crop: a crop of the shrunk picture would be one grey."""
     stripes = np.zeros((800, 800, 3), np.uint8)
