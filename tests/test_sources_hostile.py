@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import io
+import json
 import struct
 import subprocess
 import sys
+import zipfile
 
+import h5py
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import scipy.sparse
+import zarr
 
 import rowlock as rl
-from rowlock.errors import ConfigError
+from rowlock.errors import ConfigError, SourceError
+from rowlock.sources import open_source
 
 
 @pytest.mark.parametrize("kind", ["int64", "float64", "uint8"])
@@ -97,3 +104,104 @@ def test_what_does_not_fit_whole_numbers_beside_other_types_names_its_row(tmp_pa
     with pytest.raises(ConfigError, match=r"in row \d, column '[ab]', cannot be stored as int64"):
         rl.pack(frame, tmp_path / "o.zarr", dtype="int64")
     assert not (tmp_path / "o.zarr").exists()
+
+
+def test_hdf5_links_through_other_links_do_not_leave_the_file(tmp_path):
+    with h5py.File(tmp_path / "secret.h5", "w") as file:
+        file["m"] = np.ones((3, 2))
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        file["out"] = h5py.ExternalLink("secret.h5", "/")
+        file["soft"] = h5py.SoftLink("/out/m")
+        file["deep/group"] = h5py.SoftLink("/out")
+        file["own"] = np.zeros((3, 2))
+        file["alias"] = h5py.SoftLink("/own")
+    for name in ("soft", "deep/group/m"):
+        with pytest.raises(ConfigError, match=r"secret\.h5.*give that file"):
+            open_source(f"{tmp_path}/m.h5::{name}")
+    assert open_source(f"{tmp_path}/m.h5::alias").read(0, 1).tolist() == [[0, 0]] * 3
+
+
+def test_zarr_links_do_not_leave_the_folder(tmp_path):
+    for name in ("secret", "group"):
+        zarr.open_group(tmp_path / name, mode="w").create_array("m", data=np.ones((3, 2)))
+    (tmp_path / "group" / "out").symlink_to(tmp_path / "secret")
+    (tmp_path / "group" / "alias").symlink_to(tmp_path / "group" / "m")
+    with pytest.raises(ConfigError, match="leads out of"):
+        open_source(f"{tmp_path}/group::out/m")
+    assert open_source(f"{tmp_path}/group::alias").num_rows == 3
+    (tmp_path / "entry").symlink_to(tmp_path / "group")  # how the user calls the folder is the user's choice
+    assert open_source(f"{tmp_path}/entry::m").num_rows == 3
+
+
+def test_an_archive_whose_lzma_is_damaged_is_an_error(tmp_path):
+    pytest.importorskip("lzma")
+    values = io.BytesIO()
+    np.save(values, np.arange(60.0).reshape(20, 3))
+    with zipfile.ZipFile(tmp_path / "m.npz", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a.npy", values.getvalue())
+    data = bytearray((tmp_path / "m.npz").read_bytes())
+    place = data.find(b"a.npy") + 34
+    data[place : place + 10] = b"\xff" * 10
+    (tmp_path / "m.npz").write_bytes(data)
+    with pytest.raises(SourceError, match=r"m\.npz"):
+        rl.pack(tmp_path / "m.npz", tmp_path / "o.zarr")
+
+
+@pytest.mark.parametrize(
+    ("shape", "chunk_rows"), [("[Infinity, 2]", 2), ("[1e20, 2]", 2), ("[5, 2]", 10**20), (f"[{2**62}, 2]", 2)]
+)
+def test_sizes_of_bcolz_that_are_no_sizes_are_an_error(tmp_path, shape, chunk_rows):
+    (tmp_path / "b" / "meta").mkdir(parents=True)
+    (tmp_path / "b" / "meta" / "sizes").write_text(f'{{"shape": {shape}}}')
+    (tmp_path / "b" / "meta" / "storage").write_text(f'{{"dtype": "float32", "chunklen": {chunk_rows}}}')
+    with pytest.raises(SourceError):
+        rl.pack(tmp_path / "b", tmp_path / "o.zarr")
+    assert not (tmp_path / "o.zarr").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [0]}}}, {"codecs": ["vlen"]},
+        {"codecs": 3}, {"chunk_grid": None}, {"shape": 4}, {"shape": ["4"]},
+    ],
+)  # fmt: skip
+def test_text_of_zarr_whose_metadata_make_no_sense_is_an_error(tmp_path, change):
+    group = zarr.open_group(tmp_path / "z", mode="w", zarr_format=3)
+    group.create_array("m", data=np.ones((4, 2)))
+    group.create_array("k", data=np.arange(4))
+    file = tmp_path / "z" / "k" / "zarr.json"
+    metadata = json.loads(file.read_bytes()) | {"data_type": "string", "codecs": [{"name": "vlen-utf8"}]}
+    file.write_text(json.dumps(metadata | change))
+    with pytest.raises(SourceError, match="z::k"):
+        rl.pack(f"{tmp_path}/z::m", tmp_path / "o.zarr", key="k")
+    file.write_text(json.dumps(metadata | {"shape": 4, "data_type": "int64"}))
+    with pytest.raises(SourceError):  # looking for the only matrix
+        rl.pack(f"{tmp_path}/z", tmp_path / "o.zarr")
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int64", "uint64"])
+def test_whole_numbers_stored_twice_in_one_sparse_cell_are_refused(tmp_path, dtype):
+    """100 + 100 is no int8."""
+    parts = np.array([100, 100, 7], dtype), np.array([0, 0, 1]), np.array([0, 2, 3])
+    scipy.sparse.save_npz(tmp_path / "m.npz", scipy.sparse.csr_matrix(parts, shape=(2, 2)))
+    with pytest.raises(SourceError, match="stored twice"):
+        rl.pack(tmp_path / "m.npz", tmp_path / "o.zarr", dtype=None)
+    unsorted = np.array([1, 2, 3], dtype), np.array([1, 0, 1]), np.array([0, 2, 3])
+    scipy.sparse.save_npz(tmp_path / "n.npz", scipy.sparse.csr_matrix(unsorted, shape=(2, 2)))
+    assert rl.pack(tmp_path / "n.npz", tmp_path / "p.zarr", dtype=None)[:].tolist() == [[2, 1], [0, 3]]
+
+
+def test_a_stored_negative_zero_of_a_sparse_matrix_stays_one(tmp_path):
+    matrix = scipy.sparse.csr_matrix((np.array([-0.0, 2], "f4"), np.array([0, 1]), np.array([0, 1, 2])), shape=(2, 2))
+    scipy.sparse.save_npz(tmp_path / "m.npz", matrix)
+    ((_, block),) = open_source(tmp_path / "m.npz").blocks()
+    assert np.signbit(block).tolist() == [[True, False], [False, False]]
+
+
+@pytest.mark.parametrize("indices", [np.array([[0, 1], [2, 2]]), np.array([0, 1, 2]), np.array(0)])
+def test_a_sparse_archive_whose_indices_do_not_match_its_cells_is_an_error(tmp_path, indices):
+    parts = {"data": np.ones(2, "f4"), "indices": indices, "indptr": np.array([0, 1, 2]), "shape": np.array([2, 3])}
+    np.savez(tmp_path / "m.npz", format=b"csr", **parts)
+    with pytest.raises(SourceError, match=r"m\.npz"):
+        open_source(tmp_path / "m.npz")

@@ -13,6 +13,11 @@ from typing import TYPE_CHECKING, Any
 from rowlock.errors import ConfigError, MissingDependencyError, RowlockError, SourceError
 from rowlock.memory import memory_limit_bytes
 
+try:
+    from lzma import LZMAError
+except ImportError:  # pragma: no cover - Python may be built without it, and reads no such archive then
+    LZMAError = zlib.error  # type: ignore[misc, assignment]
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -26,10 +31,11 @@ if TYPE_CHECKING:
 __all__ = ["BLOCK_BYTES", "PieceSource", "RowSource", "block_rows", "needed", "reading", "require_matrix"]
 
 BLOCK_BYTES = 8 << 20
+_MOST_BYTES = 1 << 62
 _LIBRARY_ERRORS = (
     MemoryError, OSError, ValueError, RuntimeError, KeyError, IndexError, TypeError, EOFError,
-    NotImplementedError, RecursionError, zipfile.BadZipFile, zlib.error, struct.error,
-    SyntaxError, tokenize.TokenError,
+    NotImplementedError, RecursionError, zipfile.BadZipFile, zlib.error, LZMAError, struct.error,
+    SyntaxError, tokenize.TokenError, ArithmeticError, AttributeError,
 )  # fmt: skip
 
 
@@ -167,6 +173,8 @@ def require_matrix(address: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -
     ------
     ConfigError
         Other than two axes, no rows or columns, or not numbers.
+    SourceError
+        A shape that no file has.
     """
     if dtype.hasobject:
         raise ConfigError(f"{address} holds Python objects, which are never read: unpickling them may run anything")
@@ -179,6 +187,8 @@ def require_matrix(address: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -
         )
     if min(shape) < 1:
         raise ConfigError(f"{address} is empty: its shape is {shape}")
+    if shape[0] * shape[1] * dtype.itemsize > _MOST_BYTES:
+        raise SourceError(f"{address} says that its shape is {shape}, which nothing can hold; it is damaged")
     if shape[1] * dtype.itemsize > memory_limit_bytes() // 4:
         raise ConfigError(f"{address}: a row of {shape[1]:,} columns does not fit into this machine's memory")
 

@@ -48,7 +48,7 @@ class BcolzFolder(PieceSource):
         if chunk_rows < 1:
             raise SourceError(f"{self.address} says that its chunks have {chunk_rows} rows; meta/storage is damaged")
         self.num_rows, self.num_columns = shape
-        self.pieces = Pieces(self.num_rows, piece_rows=chunk_rows)
+        self.pieces = Pieces(self.num_rows, piece_rows=min(chunk_rows, self.num_rows))
 
     def read(self, first: int, last: int, columns: Int64Array | None = None) -> AnyArray:
         start = self.pieces.start(first)

@@ -103,6 +103,8 @@ class Hdf5Tree(Tree):
             if isinstance(link, self._h5py.ExternalLink):
                 raise ConfigError(f"{self.address}::{path} is a link to {link.filename!r}; give that file itself")
             node = node.get(name)
+            if node is not None and node.file.filename != self.file.filename:  # a link of this file, by another link
+                raise ConfigError(f"{self.address}::{path} leads to {node.file.filename!r}; give that file itself")
         return node
 
 

@@ -41,7 +41,8 @@ def group_attributes(folder: Path) -> dict[str, Any] | None:
     """Return the attributes of the group in a folder, or None where there is no group."""
     found = _json(folder / "zarr.json")
     if found is not None:
-        return dict(found.get("attributes") or {}) if found.get("node_type") == "group" else None
+        with reading(str(folder)):
+            return dict(found.get("attributes") or {}) if found.get("node_type") == "group" else None
     return (_json(folder / ".zattrs") or {}) if (folder / ".zgroup").is_file() else None
 
 
@@ -58,7 +59,8 @@ class ZarrTree(Tree):
         if attributes is None:
             inline = array_metadata(folder) or {}
             attributes = inline.get("attributes") or _json(folder / ".zattrs") or {}
-        return dict(attributes)
+        with reading(str(folder)):
+            return dict(attributes)
 
     def is_group(self, path: str) -> bool:
         return group_attributes(self._folder(path)) is not None
@@ -75,7 +77,8 @@ class ZarrTree(Tree):
             if metadata is None:
                 folders += sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.is_symlink())
             elif not is_text(metadata):
-                found[folder.relative_to(self._root).as_posix()] = tuple(metadata.get("shape", ()))
+                with reading(str(folder)):
+                    found[folder.relative_to(self._root).as_posix()] = tuple(metadata.get("shape", ()))
         return dict(sorted(found.items()))
 
     def matrix(self, path: str, key: str | None = None) -> ZarrRows:
@@ -111,7 +114,12 @@ class ZarrTree(Tree):
         parts = [part for part in path.split("/") if part]
         if any(part in {".", ".."} or os.sep in part or "\0" in part for part in parts):
             raise ConfigError(f"{path!r} is no path inside of {self.address}")
-        return self._root.joinpath(*parts)
+        folder = self._root.joinpath(*parts)
+        with reading(self.address):
+            inside = folder.resolve().is_relative_to(self._root.resolve())
+        if not inside:
+            raise ConfigError(f"{path!r} is a link that leads out of {self.address}; give that folder itself")
+        return folder
 
 
 class ZarrRows(PieceSource):
