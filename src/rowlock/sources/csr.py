@@ -37,7 +37,7 @@ def csr_runs(indptr: Int64Array, num_columns: int, itemsize: int) -> Iterator[tu
 
 
 def densify(address: str, indptr: Int64Array, indices: AnyArray, data: AnyArray, num_columns: int) -> AnyArray:
-    """Return rows as an array; cells that are stored twice are added up, as SciPy does.
+    """Return rows as an array; floats that are stored twice for one cell are added up, as SciPy does.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def densify(address: str, indptr: Int64Array, indices: AnyArray, data: AnyArray,
     Raises
     ------
     SourceError
-        A cell lies outside of the columns.
+        A cell lies outside of the columns, or a whole number is stored twice, whose sum might not fit.
     """
     if indices.dtype.kind not in "iu" or len(indices) != len(data) or len(data) != indptr[-1] - indptr[0]:
         raise SourceError(f"{address}: its column indices do not fit its cells; it is damaged")
@@ -59,5 +59,14 @@ def densify(address: str, indptr: Int64Array, indices: AnyArray, data: AnyArray,
         )
     out = np.zeros((len(indptr) - 1, num_columns), data.dtype)
     rows = np.repeat(np.arange(len(indptr) - 1, dtype=np.int64), np.diff(indptr))
-    np.add.at(out.reshape(-1), rows * num_columns + indices.astype(np.int64), data)
+    cells, flat = rows * num_columns + indices.astype(np.int64), out.reshape(-1)
+    if (np.diff(cells) > 0).all() or len(np.unique(cells)) == len(cells):
+        flat[cells] = data
+    elif data.dtype.kind in "iu":
+        raise SourceError(
+            f"{address} has whole numbers that are stored twice for one cell, whose sum might not fit {data.dtype}."
+            " Add them up before saving: matrix.sum_duplicates()."
+        )
+    else:
+        np.add.at(flat, cells, data)
     return out

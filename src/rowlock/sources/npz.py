@@ -172,7 +172,12 @@ class _SparseRows(RowSource):
                 " rows: scipy.sparse.save_npz(path, matrix.tocsr())."
             )
         shape = archive.vector("shape", "a shape")
-        data = archive.header("data")
+        data, indices = archive.header("data"), archive.header("indices")
+        if indices.shape != data.shape:
+            raise SourceError(
+                f"{self.address}: {indices.shape} column indices for {data.shape} cells; it is damaged, or not as"
+                " scipy.sparse.save_npz writes it"
+            )
         if shape.shape != (2,) or shape.dtype.kind not in "iu" or len(data.shape) != 1:
             raise SourceError(f"{self.address} is not as scipy.sparse.save_npz writes it: shape {shape!r}")
         self.num_rows, self.num_columns = (int(side) for side in shape)
