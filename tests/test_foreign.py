@@ -516,3 +516,29 @@ def test_a_file_without_keys_under_a_key_is_joined_by_the_index_and_says_so(tmp_
     data = rl.Dataset(pd.DataFrame({"oid": [30, 10, 20]}), {"x": rl.Features(path)}, key="oid")
     assert data.gather(np.arange(3)).inputs["x"].tolist() == [[7, 1], [7, 2], [8, 3]]
     assert "joined by the frame's index as row number, not by 'oid'" in caplog.text
+
+
+@pytest.mark.parametrize("wish", [{}, {"standardize": True}, {"fill_missing": 0.0}])
+def test_a_batch_of_scaled_numbers_decodes_each_piece_once(tmp_path, monkeypatch, wish):
+    monkeypatch.setattr(foreign, "CACHE_BYTES", 1)  # so that nothing but the newest piece is kept
+    num_rows, num_columns = 3000, 100
+    values = np.arange(num_rows * num_columns, dtype="f8").reshape(num_rows, num_columns)
+    pq.write_table(pa.table(values.T.tolist(), names_of(num_columns)), tmp_path / "m.parquet", row_group_size=500)
+    frame = pd.DataFrame({"y": np.zeros(num_rows)})
+    features = rl.Features(str(tmp_path / "m.parquet"), **wish)
+    data = rl.Dataset(frame, inputs={"x": features}, target=rl.Column("y"))
+    data = data.fit_statistics()[0] if "standardize" in wish else data
+    reads = []
+    real = pq.ParquetFile.read_row_groups
+    monkeypatch.setattr(
+        pq.ParquetFile,
+        "read_row_groups",
+        lambda self, groups, **more: (reads.extend(groups), real(self, groups, **more))[1],
+    )
+    rows = np.random.default_rng(0).permutation(num_rows)[:2000]
+    x = data.gather(rows).inputs["x"]
+    assert sorted(reads) == list(range(6))
+    if "standardize" not in wish:
+        assert np.array_equal(x, values[rows].astype("f4"))
+    else:
+        assert np.allclose(x, (values[rows] - values.mean(0)) / values.std(0), atol=1e-5)

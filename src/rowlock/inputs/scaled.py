@@ -104,6 +104,8 @@ class ScaledReader(Reader):
             raise ConfigError(f"{name!r}: the statistics are of other columns, or of these in another order")
         fitting = statistics is not None or not wish.needs_statistics
         self._scaling = Scaling.of(wish, statistics, self._num_columns, name) if fitting else None
+        cost = raw.access_cost
+        self._at_once = cost is not None and cost.piece_rows > 1  # else each part would decode every piece again
         self._in_place = raw.spec.dtype.itemsize > 2 and np.can_cast(raw.source_dtype, raw.spec.dtype, "safe")
 
     @property
@@ -145,7 +147,7 @@ class ScaledReader(Reader):
             with stage("standardize"):
                 scaling.apply(flat)
             return
-        piece = min(len(rows), max(1, _PIECE_BYTES // (8 * self._num_columns)))
+        piece = len(rows) if self._at_once else min(len(rows), max(1, _PIECE_BYTES // (8 * self._num_columns)))
         exact = np.empty((piece, self._num_columns))
         for start in range(0, len(rows), piece or 1):
             part = rows[start : start + piece]
