@@ -121,8 +121,9 @@ def test_columns_may_have_numbers_as_names(tmp_path, store):
     pq.write_table(table, tmp_path / "f.parquet")
     assert cli.invoke(app, ["pack", str(tmp_path / "f.parquet"), str(store), "--columns", "2020,0"]).exit_code == 0
     assert rl.FeatureStore.open(store)[:].tolist() == [[3, 5], [4, 6]]
-    with pytest.raises(ConfigError, match="no column 1"):
-        rl.pack(tmp_path / "f.parquet", store, columns=[1], overwrite=True)
+    assert rl.pack(tmp_path / "f.parquet", store, columns=[0], overwrite=True)[:].tolist() == [[1], [2]]
+    with pytest.raises(ConfigError, match="no column 3"):
+        rl.pack(tmp_path / "f.parquet", store, columns=[3], overwrite=True)
 
 
 def test_packed_rows_train_aligned(parquet, store):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import struct
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -205,3 +207,59 @@ def test_a_sparse_archive_whose_indices_do_not_match_its_cells_is_an_error(tmp_p
     np.savez(tmp_path / "m.npz", format=b"csr", **parts)
     with pytest.raises(SourceError, match=r"m\.npz"):
         open_source(tmp_path / "m.npz")
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow", "csv", "pandas", "polars", "frames"])
+def test_columns_of_a_table_are_chosen_by_number_without_the_key(tmp_path, form):
+    data = pd.DataFrame({"b": [2.0, 3.0], "id": [7, 8], "a": [12.0, 13.0]})
+    path = tmp_path / f"t.{form}"
+    writers = {"parquet": data.to_parquet, "arrow": data.to_feather, "csv": lambda to: data.to_csv(to, index=False)}
+    if form in writers:
+        writers[form](path)
+    sources = {"pandas": data, "polars": pl.from_pandas(data), "frames": iter([data])}
+    with rl.pack(sources.get(form, path), tmp_path / "o.zarr", key="id", columns=[1, 0]) as store:
+        assert list(store.columns) == ["a", "b"]
+        assert store[:].tolist() == [[12, 2], [13, 3]]
+    if form != "frames":
+        with rl.pack(sources.get(form, path), tmp_path / "one.zarr", key="id", columns=[1]) as store:
+            assert store[:].tolist() == [[12], [13]]
+        with pytest.raises(ConfigError, match="no column 2: beside the key, its columns are 0 to 1"):
+            rl.pack(sources.get(form, path), tmp_path / "p.zarr", key="id", columns=[0, 2])
+
+
+def test_packing_a_store_closes_what_it_opened_and_nothing_else(tmp_path):
+    if not Path("/proc/self/maps").exists():
+        pytest.skip("needs /proc")
+    with rl.FeatureStore.write(tmp_path / "a.zarr", np.arange(20.0).reshape(10, 2)) as mine:
+        rl.pack(mine, tmp_path / "b.zarr").close()
+        assert mine[[3]].tolist() == [[6, 7]]
+    source = open_source(tmp_path / "a.zarr")
+    assert sum(len(block) for _, block in source.blocks()) == 10
+    assert "a.zarr" in Path("/proc/self/maps").read_text()
+    source.close()
+    assert "a.zarr" not in Path("/proc/self/maps").read_text()
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_ctrl_c_says_what_is_known_about_the_rows_that_are_there(tmp_path, overwrite):
+    """At the last block of an iterator nobody knows that it was the last; behind it, everything is there."""
+
+    def blocks(*, behind):
+        yield np.arange(4.0).reshape(2, 2)
+        if not behind:
+            signal.raise_signal(signal.SIGINT)
+        yield np.arange(4.0, 8.0).reshape(2, 2)
+        if behind:
+            signal.raise_signal(signal.SIGINT)
+
+    if overwrite:
+        rl.FeatureStore.write(tmp_path / "s.zarr", np.zeros((1, 2)))
+        with pytest.raises(KeyboardInterrupt, match="is as it was"):
+            rl.pack(blocks(behind=False), tmp_path / "s.zarr", overwrite=True)
+    else:
+        with pytest.raises(KeyboardInterrupt, match=r"first 4 rows \(the source may have had no more\)"):
+            rl.pack(blocks(behind=False), tmp_path / "t.zarr")
+    where = " in place of the old one" if overwrite else ""
+    with pytest.raises(KeyboardInterrupt, match=f"all 4 rows{',' * overwrite}{where}$"):
+        rl.pack(blocks(behind=True), tmp_path / "s.zarr", overwrite=overwrite)
+    assert rl.FeatureStore.open(tmp_path / "s.zarr")[:].tolist() == [[0, 1], [2, 3], [4, 5], [6, 7]]

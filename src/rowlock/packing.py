@@ -54,8 +54,8 @@ def pack(
     Parameters
     ----------
     source : str, path, frame, array, sparse matrix, FeatureStore, or iterable of blocks
-        Files and folders are told apart by their content: Parquet, Arrow IPC (Feather), CSV, ``.npy``,
-        ``.npz`` (plain arrays, or CSR as SciPy saves it), HDF5, AnnData (``.h5ad`` or Zarr), Zarr arrays,
+        Files and folders are told apart by their content (CSV by its name): Parquet, Arrow IPC (Feather), CSV,
+        ``.npy``, ``.npz`` (plain arrays, or CSR as SciPy saves it), HDF5, AnnData (``.h5ad`` or Zarr), Zarr arrays,
         bcolz carrays. ``"file.h5::features"`` names an array inside of a file or group. Frames are of pandas,
         polars or Arrow; an iterator gives frames, blocks, or pairs (keys, block).
     path : str or path
@@ -67,6 +67,7 @@ def pack(
         The keys themselves, for a matrix without them.
     columns : list of str or int, optional
         The features wanted, in this order; by default all columns but the key. Their names are kept.
+        Numbers count from 0, and of a table do not count the key.
     dataset : str, optional
         The array inside of an ``.npz``, HDF5 or Zarr group, or AnnData's ``"layers/counts"``; not needed where
         there is only one matrix.
@@ -76,7 +77,7 @@ def pack(
     layout : str
         As in `FeatureStore.write`.
     key_type : {"int", "text"}, optional
-        What the keys of a CSV file are; by default what they look like ("007" is text).
+        What the keys of a CSV file are; by default what the first block of them looks like ("007" is text).
     overwrite : bool
         Replace a store that is at `path`, once the new one is complete.
     progress : True, callable or None
@@ -96,8 +97,8 @@ def pack(
         Something is at `path`, or the disk refused.
     KeyboardInterrupt
         Ctrl-C ends packing after the block at hand: the rows so far are committed, and the store at `path` is
-        a whole store of those rows. A store that was to be replaced stays as it was instead. A second Ctrl-C
-        ends at once and leaves nothing.
+        a whole store of those rows. A store that was to be replaced stays as it was instead, unless every row
+        was there already; the message says which. A second Ctrl-C ends at once and leaves nothing.
     """
     if key is not None and keys is not None:
         raise ConfigError("key= (--key) names the column that holds the keys, keys= gives them: only one of them")
@@ -146,8 +147,11 @@ def _write(
             progress=lambda done, _: report(done),
         )
     if interrupted():
-        which = "the first" if store.num_rows != rows.num_rows else "all"
-        message = f"stopped: {target} is a whole store of {which} {store.num_rows:,} rows"
+        if feed.is_done or store.num_rows == rows.num_rows:
+            which = f"all {store.num_rows:,} rows"
+        else:  # of an iterator, nobody knows whether there would have been more
+            which = f"the first {store.num_rows:,} rows{' (the source may have had no more)' * (rows.num_rows is None)}"
+        message = f"stopped: {target} is a whole store of {which}{', in place of the old one' * replaces}"
         raise KeyboardInterrupt(message)
     return store
 
@@ -181,6 +185,7 @@ class _Feed:
         self._choice = choice
         self._interrupted = interrupted
         self._keeps = keeps
+        self.is_done = False
 
     def blocks(self) -> Iterator[Any]:
         """Yield blocks, or pairs (keys, block)."""
@@ -201,6 +206,7 @@ class _Feed:
                     return
                 message = "stopped: the store that was to be replaced is as it was"
                 raise KeyboardInterrupt(message)
+        self.is_done = True
         if self._keys is not None and done != len(self._keys):
             raise ConfigError(f"{len(self._keys):,} keys for {done:,} rows")
         if done == 0:
@@ -227,7 +233,7 @@ def _named(columns: Any) -> list[str | int] | None:
 
 def _choose(rows: RowSource, columns: Sequence[str | int] | None) -> tuple[tuple[str, ...] | None, Int64Array | None]:
     """Return the names of the columns taken, and their numbers where not all are taken as they come."""
-    if columns is None or (rows.columns is not None and tuple(columns) == rows.columns):
+    if columns is None or rows.is_table:
         return rows.columns, None
     choice = chosen_numbers(rows.address, columns, rows.num_columns, rows.columns)
     return (None if rows.columns is None else tuple(rows.columns[place] for place in choice)), choice

@@ -83,6 +83,11 @@ class RowSource(ABC):
             A key is missing, or is neither a whole number nor text.
         """
 
+    @property
+    def is_table(self) -> bool:
+        """Whether the columns were chosen when it was opened."""
+        return self._choice is not None
+
     def read_whole_numbers(self, dtype: np.dtype[Any]) -> None:
         """Give blocks of whole numbers, which `dtype` stores, where columns of several types would become floats."""
         if self._choice is not None and self.dtype.kind == "f":

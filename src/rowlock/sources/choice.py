@@ -78,6 +78,7 @@ class Choice:
             _require(address, "key", [key], dtypes)
         left_out = () if columns is not None else tuple(n for n in dtypes if n in unnamed_index and n != key)
         features = [n for n in dtypes if n != key and n not in left_out] if columns is None else list(columns)
+        features = _by_number(address, features, [name for name in dtypes if name != key])
         _require(address, "columns", features, dtypes)
         if key in features:
             raise ConfigError(f"{address}: column {key!r} is the key, and cannot be a feature as well")
@@ -114,6 +115,14 @@ def chosen_numbers(
     if len(set(found)) < len(found) or not found:
         raise ConfigError(f"{address}: columns= (--columns) names one or more different columns, not {list(columns)!r}")
     return np.array(found, np.int64)
+
+
+def _by_number(address: str, columns: Sequence[str | int], names: Sequence[str]) -> list[str]:
+    """Return columns by name: numbers count all columns but the key, from 0."""
+    wrong = [column for column in columns if not isinstance(column, str) and not 0 <= column < len(names)]
+    if wrong:
+        raise ConfigError(f"{address} has no column {wrong[0]}: beside the key, its columns are 0 to {len(names) - 1}")
+    return [column if isinstance(column, str) else names[column] for column in columns]
 
 
 def _require(address: str, argument: str, wanted: Sequence[str | int], names: Iterable[str]) -> None:

@@ -108,7 +108,8 @@ class MatrixRows(RowSource):
 class StoreRows(RowSource):
     """A feature store, to be written again with other columns, another dtype or another layout."""
 
-    def __init__(self, store: FeatureStore) -> None:
+    def __init__(self, store: FeatureStore, *, owned: bool = False) -> None:
+        self._owned = owned
         self.address = str(store.path)
         self._store = store
         self.num_rows, self.num_columns = store.shape
@@ -120,3 +121,8 @@ class StoreRows(RowSource):
         for start in range(0, self._store.num_rows, step):
             part = slice(start, min(start + step, self._store.num_rows))
             yield None if keys is None else keys.take(part), self._store[part]
+
+    def close(self) -> None:
+        """Close the store, if it was opened for this."""
+        if self._owned:
+            self._store.close()

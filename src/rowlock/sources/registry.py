@@ -1,4 +1,4 @@
-"""Which format something is in, by its content and not by its name, and who opens it."""
+"""Which format something is in, by its content and not by its name (but for CSV), and who opens it."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def _open_part(path: Path, found: str, dataset: str | None, key: str | None) -> 
 
 
 def _store(path: Path) -> RowSource:
-    return StoreRows(FeatureStore.open(path))
+    return StoreRows(FeatureStore.open(path), owned=True)
 
 
 def _of_folder(path: Path) -> str | None:
