@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import h5py
 import numpy as np
@@ -34,6 +36,7 @@ from rowlock.inputs.key_join import KeyJoin
 from rowlock.inputs.matrices import open_matrix
 from rowlock.inputs.piece_cache import PieceCache
 from rowlock.keys import Keys
+from rowlock.meter import Meter
 from rowlock.sources import Pieces
 from rowlock.table import Table
 
@@ -542,3 +545,47 @@ def test_a_batch_of_scaled_numbers_decodes_each_piece_once(tmp_path, monkeypatch
         assert np.array_equal(x, values[rows].astype("f4"))
     else:
         assert np.allclose(x, (values[rows] - values.mean(0)) / values.std(0), atol=1e-5)
+
+
+def test_one_thread_at_a_time_decodes_large_pieces_of_all_files(tmp_path, monkeypatch):
+    """Four threads, two files: what is decoded beside the batches stays one piece."""
+    monkeypatch.setattr(foreign, "CACHE_BYTES", 1)
+    monkeypatch.setattr(foreign, "LARGE_PIECE_BYTES", 50 * 8 * 4 - 1)
+    values = numbered(400, 8)
+    for name in "ab":
+        save_table(tmp_path / f"{name}.parquet", values, 50)
+    matrices = [open_matrix(str(tmp_path / f"{name}.parquet"), name) for name in "ab"]
+    at_once, most, lock = [], [], threading.Lock()
+    real = pq.ParquetFile.read_row_groups
+
+    def watched(file, groups, **more):
+        with lock:
+            at_once.append(1)
+            most.append(len(at_once))
+        time.sleep(0.01)  # long enough that another thread would come in between
+        try:
+            return real(file, groups, **more)
+        finally:
+            with lock:
+                at_once.pop()
+
+    def gather(number):
+        rows = np.random.default_rng(number).permutation(400)[:100]
+        out = np.empty((100, 8), "f4")
+        with Meter() as meter:
+            matrices[number % 2].gather(rows, out, None)
+        assert meter.scratch_bytes >= 2 * 50 * 8 * 4, "what the library decoded counts too"
+        assert np.array_equal(out, values[rows])
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_groups", watched)
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(gather, number) for number in range(8)]:
+            done.result(timeout=60)
+    assert len(most) >= 16, "no piece was decoded"
+    assert max(most) == 1
+
+
+def test_the_advice_tells_what_decoded_pieces_take_beside_the_budget(tmp_path, monkeypatch):
+    monkeypatch.setattr(foreign, "CACHE_BYTES", 2 << 20)
+    save_table(tmp_path / "a.parquet", numbered(40_000, 40), 20_000)
+    assert "up to 2 MiB of decoded pieces" in str(open_matrix(str(tmp_path / "a.parquet"), "a").access_cost)

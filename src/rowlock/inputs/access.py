@@ -52,7 +52,17 @@ class AccessCost:
         return (
             f"shuffled batches read {self.amplification:,.0f} bytes of {self.address} for a byte that is wanted: its"
             f" rows come {self.piece_rows:,} at a time. A store reads about what it needs:"
-            f" rowlock pack {self.address} features.zarr"
+            f" rowlock pack {self.address} features.zarr{self._kept}"
+        )
+
+    @property
+    def _kept(self) -> str:
+        """What decoded pieces take beside the batches."""
+        if self.piece_rows <= 1:
+            return ""
+        return (
+            f". Meanwhile up to {self.cache_bytes >> 20} MiB of decoded pieces and the newest are kept, beside any"
+            " memory_budget="
         )
 
 

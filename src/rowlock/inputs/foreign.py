@@ -7,7 +7,7 @@ import itertools
 import logging
 import mmap
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from rowlock.store.cast import copy_cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from rowlock.arrays import AnyArray, Int64Array, UInt64Array
@@ -36,7 +37,11 @@ __all__ = ["CACHE_BYTES", "ForeignMatrix", "MappedMatrix", "open_foreign"]
 CACHE_BYTES = 64 << 20
 """Most that the decoded pieces of one foreign matrix take."""
 
+LARGE_PIECE_BYTES = 32 << 20
+"""Of pieces above, one is decoded and held at a time."""
+
 _SAMPLES = 8
+_large_piece = threading.Lock()
 _log = logging.getLogger("rowlock")
 
 
@@ -105,10 +110,8 @@ class ForeignMatrix:
             self._gather_rows(places, out, columns)
         else:
             for piece, at, rows in self._by_piece(places):
-                values = self._piece(piece, columns, rows)
-                chosen = values[rows - self._source.pieces.start(piece)]
-                note_scratch(values.nbytes + chosen.nbytes)
-                out[at] = _cast(chosen, out.dtype)
+                with self._turn(piece):
+                    self._gather_piece(piece, at, rows, out, columns)
         self._count(0, out.nbytes)
 
     def will_need(self, places: Int64Array) -> None:
@@ -118,6 +121,20 @@ class ForeignMatrix:
         """Let go of the file and of what was decoded."""
         self._cache.clear()
         self._source.close()
+
+    def _turn(self, piece: int) -> AbstractContextManager[Any]:
+        """Let one thread at a time decode and hold a large piece, whatever matrix it is of."""
+        pieces = self._source.pieces
+        num_bytes = (pieces.start(piece + 1) - pieces.start(piece)) * self._source.piece_row_bytes
+        return _large_piece if num_bytes > LARGE_PIECE_BYTES else nullcontext()
+
+    def _gather_piece(
+        self, piece: int, at: Int64Array, rows: Int64Array, out: AnyArray, columns: Int64Array | None
+    ) -> None:
+        values = self._piece(piece, columns, rows)
+        chosen = values[rows - self._source.pieces.start(piece)]
+        note_scratch(values.nbytes + chosen.nbytes)
+        out[at] = _cast(chosen, out.dtype)
 
     def _gather_rows(self, places: Int64Array, out: AnyArray, columns: Int64Array | None) -> None:
         """Read all rows in one call, where pieces are tiny."""
@@ -143,6 +160,7 @@ class ForeignMatrix:
     def _piece(self, piece: int, columns: Int64Array | None, rows: Int64Array) -> AnyArray:
         def load() -> AnyArray:
             values = self._source.read(piece, piece + 1, columns)
+            note_scratch(2 * values.nbytes)  # what the library decoded, and the array made of it
             self._count(values.nbytes, 0)
             return values
 
