@@ -1,5 +1,7 @@
 """Values on their way out of a store: never wrapped, never infinite by accident; rows far beyond 32 bits."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -100,3 +102,23 @@ def test_a_commit_that_promises_absurd_rows_allocates_nothing(tmp_path):
         rl.FeatureStore.open(path)
     with pytest.raises(ConfigError, match="columns"):
         rl.FeatureStore.create(tmp_path / "y.zarr", num_columns=MOST_COLUMNS + 1)
+
+
+@pytest.mark.parametrize(
+    ("layout", "kernel"), [("csr", "csr_kernels.gather_cells"), ("packed", "packed_kernels.gather_chunks")]
+)
+def test_kernels_are_compiled_when_a_dataset_is_made_and_not_within_an_epoch(tmp_path, layout, kernel):
+    rl.FeatureStore.write(tmp_path / "x.zarr", np.eye(40, 24), keys=np.arange(40), layout=layout)
+    code = f"""
+import numpy as np, pandas as pd, rowlock as rl
+data = rl.Dataset(pd.DataFrame({{"id": np.arange(40)}}), {{"x": rl.Features({str(tmp_path / "x.zarr")!r})}}, key="id")
+from rowlock.store import csr_kernels, packed_kernels
+made = len({kernel}.signatures)
+with rl.Engine(num_threads=1, prefetch=3) as engine:
+    for batch in data.batches(8, engine=engine):
+        assert batch.inputs["x"].shape == (8, 24)
+print(made, len({kernel}.signatures))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    made, after = map(int, done.stdout.split())
+    assert made == after > 0

@@ -35,6 +35,7 @@ class StoredMatrix:
         self.columns = store.columns
         self.key_name = store.key_name
         self._owned = owned
+        store.prepare()
 
     @property
     def fingerprint(self) -> str:

@@ -340,6 +340,10 @@ class FeatureStore(CommitFacts, Mending):
         """Tell the system that `rows` will be gathered soon; does nothing where it cannot be told."""
         self._open.will_need(np.ascontiguousarray(rows, np.int64))
 
+    def prepare(self) -> None:
+        """Compile or load what gathering needs (a second or two, once a process), before somebody waits for it."""
+        self._open.prepare()
+
     def verify(self, progress: Progress = None) -> list[tuple[int, int, str]]:
         """Read everything and return what is damaged: (first row, row after the last, reason)."""
         opened = self._open

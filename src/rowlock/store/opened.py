@@ -148,7 +148,14 @@ class OpenedStore:
             return
         if rows.min() < 0 or rows.max() >= self.commit.num_rows:
             raise self._outside(rows)
-        self._matrix.will_need(rows)
+        self._matrix.will_need(_read_only(rows))
+
+    def prepare(self) -> None:
+        """Compile or load what gathering needs, so that no epoch waits for it; reads no row."""
+        none = np.empty(0, np.int64)
+        out = np.empty((0, self.commit.num_columns), self.commit.row_dtype)
+        self.gather(none, out, None, None if self._keys is None else np.empty(0, np.uint64))
+        self.will_need(np.zeros(min(1, self.commit.num_rows), np.int64))
 
     def rows_digest(self, num_rows: int) -> str:
         """Return the digest of the checks of the first `num_rows` rows, in hexadecimal."""
