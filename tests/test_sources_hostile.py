@@ -263,3 +263,50 @@ def test_ctrl_c_says_what_is_known_about_the_rows_that_are_there(tmp_path, overw
     with pytest.raises(KeyboardInterrupt, match=f"all 4 rows{',' * overwrite}{where}$"):
         rl.pack(blocks(behind=True), tmp_path / "s.zarr", overwrite=overwrite)
     assert rl.FeatureStore.open(tmp_path / "s.zarr")[:].tolist() == [[0, 1], [2, 3], [4, 5], [6, 7]]
+
+
+def save_chunks(folder, form, values):
+    if form == "hdf5":
+        with h5py.File(folder / "m", "w") as file:
+            dataset = file.create_dataset("x", values.shape, "f4", chunks=(4, 2), fillvalue=7)
+            dataset[:8] = values[:8]  # two rows of chunks, of five
+        return f"{folder}/m::x", "6 of 10"
+    version, encoding = form.split()
+    more = {"shards": (8, 2)} if encoding == "shards" else {}
+    if encoding in {".", "/"}:
+        name = "default" if version == "3" else "v2"
+        more = {"chunk_key_encoding": {"name": name, "separator": encoding}}
+    array = zarr.create_array(
+        folder / "m", shape=values.shape, chunks=(4, 2), dtype="f4", zarr_format=int(version), fill_value=7, **more
+    )
+    array[:] = values
+    return str(folder / "m"), "2 of 6" if more.get("shards") else "2 of 10"
+
+
+@pytest.mark.parametrize("form", ["2 .", "2 /", "3 .", "3 /", "3 shards", "hdf5"])
+def test_missing_chunks_are_told_with_what_is_read_in_their_place(tmp_path, form, caplog):
+    values = np.arange(1, 81, dtype="f4").reshape(20, 4)
+    address, missing = save_chunks(tmp_path, form, values)
+    if form != "hdf5":
+        rl.pack(address, tmp_path / "whole.zarr")
+        assert "missing" not in caplog.text
+        names = ("1", "0"), ("2", "1")
+        for place in names:
+            found = [tmp_path / "m" / start / s.join(place) for start in ("", "c") for s in "./"]
+            found += [tmp_path / "m" / f"c.{'.'.join(place)}"]
+            next(path for path in found if path.is_file()).unlink()
+    rl.pack(address, tmp_path / "packed.zarr")
+    assert caplog.text.count(f"{missing} chunks are missing and read as 7") == 1
+    caplog.clear()
+    frame = pd.DataFrame({"y": np.zeros(20)})
+    data = rl.Dataset(frame, inputs={"x": rl.Features(address)}, target=rl.Column("y"))
+    assert f"{missing} chunks are missing and read as 7" in caplog.text
+    x = data.gather(np.arange(20)).inputs["x"]
+    assert np.all((x == values) | (x == 7))
+    assert (x == 7).sum() > 1
+
+
+def test_arrays_of_very_many_chunks_are_not_counted(tmp_path, caplog):
+    zarr.create_array(tmp_path / "m", shape=(10**8, 2), chunks=(100, 2), dtype="f4", fill_value=0)
+    assert open_source(tmp_path / "m").num_rows == 10**8
+    assert "missing" not in caplog.text

@@ -8,6 +8,7 @@ import numpy as np
 
 from rowlock.errors import ConfigError
 from rowlock.sources.base import PieceSource, needed, reading, require_matrix
+from rowlock.sources.missing_chunks import MOST_COUNTED, num_chunks, tell_missing
 from rowlock.sources.pieces import Pieces
 from rowlock.sources.tree import Tree, Vector
 
@@ -91,6 +92,10 @@ class Hdf5Tree(Tree):
             elsewhere = dataset.is_virtual or dataset.external
         if elsewhere:
             raise ConfigError(f"{self.address}::{path} points to other files, which are not followed; give those")
+        with reading(self.address):
+            counted = _present_chunks(dataset)
+        if counted is not None:
+            tell_missing(f"{self.address}::{path}", *counted, dataset.fillvalue)
         return dataset
 
     def _node(self, path: str) -> Any:
@@ -137,6 +142,16 @@ class Hdf5Rows(PieceSource):
 
     def close(self) -> None:
         self._tree.close()
+
+
+def _present_chunks(dataset: Any) -> tuple[int, int] | None:
+    """Return how many chunks were ever written and how many there would be; None: not counted."""
+    if not dataset.shape:
+        return None
+    if dataset.chunks is None:  # one run of bytes, or nothing yet
+        return int(dataset.id.get_storage_size() > 0), int(dataset.size > 0)
+    chunks = num_chunks(dataset.shape, dataset.chunks)
+    return None if chunks > MOST_COUNTED else (dataset.id.get_num_chunks(), chunks)
 
 
 def _plain(value: Any) -> Any:

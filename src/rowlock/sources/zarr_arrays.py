@@ -12,6 +12,7 @@ import numpy as np
 from rowlock.errors import ConfigError, SourceError
 from rowlock.memory import memory_limit_bytes
 from rowlock.sources.base import PieceSource, reading, require_matrix
+from rowlock.sources.missing_chunks import present_zarr_chunks, tell_missing
 from rowlock.sources.pieces import Pieces
 from rowlock.sources.tree import Tree, Vector
 from rowlock.sources.zarr_text import is_text, read_texts
@@ -159,7 +160,10 @@ class ZarrRows(PieceSource):
 
 
 def open_array(folder: Path, address: str) -> Any:
-    """Return the tensorstore of the array in a folder, read-only and without a cache of its own."""
+    """Return the tensorstore of the array in a folder, read-only and without a cache of its own.
+
+    Chunks that are missing are told in the log.
+    """
     import tensorstore
 
     version3 = (folder / "zarr.json").is_file()
@@ -169,7 +173,12 @@ def open_array(folder: Path, address: str) -> Any:
         "recheck_cached_data": False,
     }
     with reading(address):
-        return tensorstore.open(spec, read=True, context=_context()).result()
+        array = tensorstore.open(spec, read=True, context=_context()).result()
+        metadata = array_metadata(folder) or {}
+        counted = present_zarr_chunks(folder, metadata, array.shape)
+    if counted is not None:
+        tell_missing(address, *counted, metadata.get("fill_value"))
+    return array
 
 
 @cache
