@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from rowlock.arrays import AnyArray, Int64Array, UInt64Array
     from rowlock.keys import Keys
+    from rowlock.sources.base import RowSource
 
 __all__ = ["CACHE_BYTES", "ForeignMatrix", "MappedMatrix", "open_foreign"]
 
@@ -297,18 +298,25 @@ def open_foreign(
         )
     own_key, chosen = _of_table(path, found, name, key, columns, named_key=named_key)
     source = open_source(address, key=own_key, columns=chosen)
-    if isinstance(source, NpyFile):
-        matrix: ForeignMatrix | MappedMatrix = MappedMatrix(source)
-    elif isinstance(source, PieceSource):
-        matrix = ForeignMatrix(source)
-    else:
-        raise ConfigError(f"{name!r}: {address} cannot be read by row. Pack it: rowlock pack {address} features.zarr")
+    try:
+        matrix = _matrix_of(source, name, address)
+    except BaseException:
+        source.close()
+        raise
     if source.unnamed_index:
         _log.info("%r: %s is pandas' index, which has no name, and is left out", name, ", ".join(source.unnamed_index))
     cost = matrix.access_cost
     if cost.is_large:
         _log.warning("%r: %s", name, cost)
     return matrix
+
+
+def _matrix_of(source: RowSource, name: str, address: str) -> ForeignMatrix | MappedMatrix:
+    if isinstance(source, NpyFile):
+        return MappedMatrix(source)
+    if isinstance(source, PieceSource):
+        return ForeignMatrix(source)
+    raise ConfigError(f"{name!r}: {address} cannot be read by row. Pack it: rowlock pack {address} features.zarr")
 
 
 def _of_table(
