@@ -264,7 +264,7 @@ def test_a_thousand_short_epochs_leave_no_thread_no_descriptor_and_no_memory_beh
     found = run("lives", tmp_path, "1000", str(random.randrange(10**9)))
     assert found["num_batches"] > 2000
     assert found["threads"] == 0
-    assert found["descriptors"] == 0
+    assert found["descriptors"] <= 0  # fewer, where a picture was being read when the first count was taken
     assert found["grown_bytes"] < 8 << 20
 
 
