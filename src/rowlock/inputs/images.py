@@ -173,7 +173,7 @@ class _ImagesReader(Reader):
 
     def __init__(self, images: Images, table: Table, name: str) -> None:
         # PLC0415: pyarrow, Pillow and Numba are loaded when pictures are used, and not in a worker thread
-        from rowlock.pictures import decode, path_lists, paths, resize, roots  # noqa: PLC0415
+        from rowlock.pictures import decode, path_lists, paths, resize, roots  # noqa: PLC0415 - as said
 
         self._images = images
         self._name = name
@@ -278,8 +278,8 @@ def _open_cache(images: Images) -> PictureCache | None:
     if images.cache is None or not hasattr(os, "preadv"):
         return None
     from rowlock.picture_cache.cache import PictureCache  # noqa: PLC0415 - Numba is loaded when pictures are used
-    from rowlock.picture_cache.identity import digest_of  # noqa: PLC0415
-    from rowlock.pictures.versions import versions  # noqa: PLC0415
+    from rowlock.picture_cache.identity import digest_of  # noqa: PLC0415 - as above
+    from rowlock.pictures.versions import versions  # noqa: PLC0415 - as above
 
     shape = (*images.size, images.channels)
     fence = None if images.root is None else os.path.realpath(images.root)
