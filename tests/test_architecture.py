@@ -37,7 +37,7 @@ LAYERS = [
     "progress",
     "keras torch jax ray",
     "__init__",
-    "demo notes selftest store_report",
+    "demo notes selftest store_report training",
     "cli",
     "__main__",
 ]

@@ -180,6 +180,20 @@ class Dataset:
             raise ConfigError(f"nothing is left of the {len(self)} rows without these {len(bad)} bad ones")
         return self._of(kept)
 
+    def only(self, *names: str) -> Dataset:
+        """Return the same rows with some of the inputs: for a model of a branch alone, beside the merged one.
+
+        Parameters
+        ----------
+        *names : str
+            The inputs to keep; targets, keys, weights and statistics stay.
+        """
+        unknown = [name for name in names if name not in self.input_specs]
+        if unknown or not names:
+            what = f"{unknown[0]!r} is none of them" if unknown else "none is named"
+            raise ConfigError(f"only() keeps some of the inputs {list(self.input_specs)}; {what}")
+        return self._of(self._rows, tuple(slot for slot in self._slots if slot.role != "input" or slot.name in names))
+
     def split(
         self, *fractions: float, stratify: str | None = None, group: str | None = None, seed: int = 0
     ) -> tuple[Dataset, ...]:

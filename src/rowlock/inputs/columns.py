@@ -13,6 +13,9 @@ from rowlock.arguments import number_dtype, texts
 from rowlock.arrays import ArraySpec
 from rowlock.errors import ConfigError
 from rowlock.inputs.base import Draw, Input, Reader, check_rows
+from rowlock.inputs.scaled import ScaledReader
+from rowlock.inputs.scaling import ScalingWish
+from rowlock.store import ColumnStatistics
 from rowlock.table import nearest
 
 if TYPE_CHECKING:
@@ -85,6 +88,11 @@ class Columns(Input):
         Names of the columns, in the order wanted; numbers or booleans, none of them missing.
     dtype : dtype
         What the batches hold.
+    standardize : bool or ColumnStatistics
+        Deliver ``(value - mean) / std`` for each column, as `Features` does: True by the training rows, which
+        `Dataset.fit_statistics` measures; a `ColumnStatistics`: by these.
+    fill_missing : float, one float a column, "mean" or None
+        What replaces missing values and NaN, before standardising. None: they are refused.
 
     Raises
     ------
@@ -92,18 +100,47 @@ class Columns(Input):
         As `Column`; and when no column or one of them twice is named.
     """
 
-    def __init__(self, columns: Sequence[str], *, dtype: DTypeLike = "float32") -> None:
+    def __init__(
+        self,
+        columns: Sequence[str],
+        *,
+        dtype: DTypeLike = "float32",
+        standardize: bool | ColumnStatistics = False,
+        fill_missing: float | Sequence[float] | str | None = None,
+    ) -> None:
         self.columns = texts("columns", columns)
         self.dtype = number_dtype(repr(self), dtype)
+        if isinstance(standardize, str):
+            raise ConfigError(f"columns have no store: standardize is True or an rl.ColumnStatistics, not {standardize!r}")
+        self.scaling = ScalingWish.of(standardize, fill_missing, self.dtype)
 
     def __repr__(self) -> str:
         return f"Columns({self.columns!r})"
 
-    def open(self, table: Table, name: str) -> ArrayReader:  # noqa: D102 - as in Input
-        values = np.empty((table.num_rows, len(self.columns)), self.dtype)
+    def open(self, table: Table, name: str) -> Reader:  # noqa: D102 - as in Input
+        exact = self.dtype if self.scaling is None else np.dtype(np.float64)
+        may_miss = self.scaling is not None and self.scaling.fill is not None
+        values = np.empty((table.num_rows, len(self.columns)), exact)
         for place, column in enumerate(self.columns):
-            values[:, place] = _numbers(table, column, name, self.dtype)
-        return ArrayReader(values)
+            values[:, place] = _numbers(table, column, name, exact, may_miss=may_miss)
+        if self.scaling is None:
+            return ArrayReader(values)
+        statistics = self.scaling.statistics if isinstance(self.scaling.statistics, ColumnStatistics) else None
+        return ScaledReader(_NamedColumns(values, self.columns, self.dtype), self.scaling, statistics, name)
+
+
+class _NamedColumns(ArrayReader):
+    """Exact numbers of columns, for a `ScaledReader`."""
+
+    def __init__(self, values: AnyArray, names: list[str], dtype: np.dtype[Any]) -> None:
+        super().__init__(values)
+        self.spec = ArraySpec(values.shape[1:], dtype)
+        self.source_dtype = values.dtype
+        self.column_names = tuple(names)
+
+    def in_stored_order(self, rows: Int64Array) -> Int64Array:
+        """Return rows in the order of the table."""
+        return np.sort(rows)
 
 
 class Labels(Input):
@@ -192,7 +229,7 @@ def _is_text(series: nw.Series[Any]) -> bool:
     return series.dtype == nw.Object and all(isinstance(value, str) for value in series if value is not None)
 
 
-def _numbers(table: Table, column: str, name: str, dtype: np.dtype[Any]) -> AnyArray:
+def _numbers(table: Table, column: str, name: str, dtype: np.dtype[Any], *, may_miss: bool = False) -> AnyArray:
     series = table.column(column)
     if not (series.dtype.is_numeric() or series.dtype == nw.Boolean):
         raise ConfigError(
@@ -202,6 +239,9 @@ def _numbers(table: Table, column: str, name: str, dtype: np.dtype[Any]) -> AnyA
     missing = series.is_null().to_numpy()
     if series.dtype.is_float():
         missing = missing | series.is_nan().fill_null(value=True).to_numpy()
+    if may_miss:
+        series = series.cast(nw.Float64)
+        return np.where(missing, np.nan, series.fill_null(0.0).to_numpy())
     _refuse_missing(missing, column, name)
     if series.dtype.is_decimal():
         series = series.cast(nw.Float64)
