@@ -12,9 +12,9 @@ from rowlock.errors import AlignmentError, ConfigError
 from rowlock.keys import Keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-    from rowlock.arrays import Int64Array
+    from rowlock.arrays import AnyArray, BoolArray, Int64Array
 
 __all__ = ["Table", "nearest"]
 
@@ -153,6 +153,31 @@ class Table:
             raise ConfigError(f"column {column!r} ({series.dtype}) cannot guide a split: {error}") from error
         _, dense = np.unique(codes.to_numpy()[rows], return_inverse=True)
         return np.asarray(dense, np.int64)
+
+    def beside_keys(
+        self, rows: Int64Array, keys: AnyArray, columns: Mapping[str, AnyArray], missing: BoolArray | None
+    ) -> Any:
+        """Return values of some rows beside their keys, as a frame of the user's own kind; see `Dataset.frame_of`."""
+        backend = nw.get_native_namespace(self._frame)
+        name = self.key or "row"
+        values: dict[str, Any] = {name: keys.tolist(), **columns}
+        if len(values) != len(columns) + 1:
+            raise ConfigError(f"a column of values has the name of the key, {name!r}: give it another")
+        if name in self.columns and self.key is not None:
+            values[name] = self._frame[name][rows.tolist()].to_native()
+            values[name] = nw.new_series(
+                name, nw.from_native(values[name], series_only=True).to_numpy(), backend=backend
+            )
+        frame = nw.from_dict(values, backend=backend)
+        if missing is not None and missing.any():
+            known = nw.new_series("known", ~missing, nw.Boolean, backend=backend)
+            frame = frame.with_columns(**{column: nw.when(known).then(nw.col(column)) for column in columns})
+        index = self.frame_index()
+        native = frame.to_native()
+        if index is not None:
+            native.index = index.take(rows)
+            native = native.drop(columns=[name]) if self.key is None or name in self._index_names else native
+        return native
 
     def take(self, rows: Int64Array) -> Any:
         """Return the chosen rows as a frame of the user's own kind."""

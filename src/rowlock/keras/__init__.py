@@ -14,6 +14,9 @@ except ModuleNotFoundError as error:
 
 from rowlock.keras.batches import KerasBatches
 from rowlock.keras.merging import merge
+from rowlock.keras.predicting import predict
+from rowlock.keras.resuming import Resume
 from rowlock.keras.stats import Stats
+from rowlock.keras.training import fit
 
-__all__ = ["KerasBatches", "Stats", "merge"]
+__all__ = ["KerasBatches", "Resume", "Stats", "fit", "merge", "predict"]
