@@ -111,7 +111,9 @@ class Columns(Input):
         self.columns = texts("columns", columns)
         self.dtype = number_dtype(repr(self), dtype)
         if isinstance(standardize, str):
-            raise ConfigError(f"columns have no store: standardize is True or an rl.ColumnStatistics, not {standardize!r}")
+            raise ConfigError(
+                f"columns have no store: standardize is True or an rl.ColumnStatistics, not {standardize!r}"
+            )
         self.scaling = ScalingWish.of(standardize, fill_missing, self.dtype)
 
     def __repr__(self) -> str:

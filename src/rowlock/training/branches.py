@@ -57,7 +57,9 @@ def _convnet(name: str, shape: tuple[int, ...]) -> Any:
     halvings = max(1, min(5, int(math.log2(max(2.0, min(shape[:2]) / _SMALLEST_MAP)))))
     widths = _WIDTHS[: max(1, halvings - (halvings > 2))]
     x = scaled_pixels(pixels, "tf")
-    x = _normalised(keras.layers.Conv2D(widths[0], 3, strides=2 if halvings > 2 else 1, padding="same", use_bias=False)(x))
+    x = _normalised(
+        keras.layers.Conv2D(widths[0], 3, strides=2 if halvings > 2 else 1, padding="same", use_bias=False)(x)
+    )
     x = keras.layers.Activation("relu")(x)
     for width in widths:
         x = _residual(x, width)

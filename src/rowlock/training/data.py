@@ -136,7 +136,9 @@ def _with_target(table: pa.Table, columns: tuple[str, ...], config: Config) -> t
     if not lacking.any():
         return table, []
     named = _named_rows(table, config.key, lacking)
-    what = f"{int(lacking.sum()):,} of {table.num_rows:,} rows have no target in {', '.join(map(repr, columns))}: {named}"
+    what = (
+        f"{int(lacking.sum()):,} of {table.num_rows:,} rows have no target in {', '.join(map(repr, columns))}: {named}"
+    )
     if config.missing == "raise":
         raise ConfigError(f"{what}. --missing drop leaves them out; or fill them in.")
     if lacking.all():

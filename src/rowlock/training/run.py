@@ -69,8 +69,7 @@ class Run:
             raise ConfigError(f"there is no run in {folder.path}: it has no {names.RUN}")
         if not folder.is_complete:
             raise ConfigError(
-                f"the run in {folder.path} is not finished. To go on: rowlock train --config"
-                f" {folder.file(names.RUN)}"
+                f"the run in {folder.path} is not finished. To go on: rowlock train --config {folder.file(names.RUN)}"
             )
         config, _ = read_config(folder.file(names.RUN))
         return Run(folder, Spec.load(folder.file(names.SPEC)), config, read_metrics(folder.file(names.METRICS)), model)

@@ -220,7 +220,9 @@ def _numbers(table: pa.Table, columns: tuple[str, ...]) -> Target:
     for column in columns:
         if _kind(table, column) in {"list", "text"}:
             kind = table.schema.field(column).type
-            raise ConfigError(f"column {column!r} holds {kind}, which is no quantity; leave --task to the column's type")
+            raise ConfigError(
+                f"column {column!r} holds {kind}, which is no quantity; leave --task to the column's type"
+            )
         if _num_values(table, column) < 2:
             raise ConfigError(
                 f"column {column!r} has the same value in all {table.num_rows:,} rows: there is nothing to learn"

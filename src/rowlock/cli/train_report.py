@@ -1,0 +1,205 @@
+"""What ``rowlock train`` prints: data and model, a line an epoch, what came out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from rich.box import SIMPLE
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from rowlock.cli.terminal import console, errors
+from rowlock.training.report import Report
+
+if TYPE_CHECKING:
+    from rowlock.training.folder import RunFolder
+    from rowlock.training.report import EpochFacts, Summary
+
+__all__ = ["TerminalReport", "metrics_table"]
+
+_MOST_CLASSES: Final = 12
+_MOST_CONFUSED: Final = 8
+_SHOWN: Final = {"labels": "labels a row", "classes": "one class a row", "quantity": "a quantity"}
+_UNITS: Final = {"mae", "rmse"}
+
+
+class TerminalReport(Report):
+    """Prints; a bar within the epoch where a terminal is."""
+
+    def __init__(self) -> None:
+        columns = (
+            TextColumn("[dim]{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total} batches"),
+        )
+        self._bar = Progress(*columns, TimeRemainingColumn(), console=console, transient=True,
+                             disable=not console.is_terminal)  # fmt: skip
+        self._task: Any = None
+        self._header = True
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def note(self, text: str) -> None:
+        """Print it to stderr."""
+        errors.print(f"[yellow]note[/]: {escape(text)}", soft_wrap=True)
+
+    def begin(self, summary: Summary) -> None:
+        """Print rows, balance and branches."""
+        console.print(f"\n[bold]{escape(summary.target)}[/] from [bold]{escape(summary.title)}[/]"
+                      f" [dim]({_SHOWN[summary.task]}; Keras on {summary.backend})[/]")  # fmt: skip
+        console.print(_rows_table(summary))
+        console.print(_branches_table(summary))
+        for text in summary.notes:
+            self.note(text)
+        if summary.is_resumed:
+            console.print("going on where this run was interrupted")
+        self._header = True
+
+    def step(self, epoch: int, epochs: int, step: int, steps: int) -> None:
+        """Move the bar."""
+        if not console.is_terminal:
+            return
+        if self._task is None:
+            self._task = self._bar.add_task("", total=steps)
+        self._bar.update(self._task, description=f"epoch {epoch}/{epochs}", completed=step, total=steps)
+
+    def epoch(self, facts: EpochFacts) -> None:
+        """Print a line."""
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+            self._task = None
+        score = next((name for name in ("accuracy", "mae") if name in facts.values), None)
+        if self._header:
+            console.print(f"[dim]{'epoch':>9}  {'loss':>9} {score or '':>9}   {'valid':>9} {score or '':>9}"
+                          f" {'seconds':>9} {'waited':>7}[/]")  # fmt: skip
+            self._header = False
+        values = facts.values
+        numbers = [_number(values.get(name)) for name in ("loss", score, "val_loss", f"val_{score}")]
+        best = " [green]best[/]" if facts.is_best else ""
+        console.print(
+            f"{f'{facts.number}/{facts.of}':>9}  {numbers[0]:>9} {numbers[1]:>9}   {numbers[2]:>9} {numbers[3]:>9}"
+            f" {values['seconds']:>9.1f} {values['wait_share']:>7.0%}{best}"
+        )
+
+    def end(self, folder: RunFolder, metrics: dict[str, Any]) -> None:
+        """Print the metrics."""
+        console.print()
+        console.print(metrics_table(metrics))
+        confusion = metrics["metrics"].get("confusion")
+        if confusion is not None and len(confusion) <= _MOST_CONFUSED:
+            console.print(_confusion_table(metrics["classes"], confusion))
+        if metrics["unreadable_rows"]:
+            self.note(f"{metrics['unreadable_rows']:,} rows could not be read and were not measured")
+        if "ablation" in metrics:
+            self.compare(folder, metrics)
+        elif folder.path.parent.name != "ablation":
+            _show_place(folder)
+
+    def compare(self, folder: RunFolder, metrics: dict[str, Any]) -> None:
+        """Print the models of an ablation beside the merged one."""
+        told = metrics["ablation"]
+        main = told["metric"]
+        table = Table(title=f"What each branch adds ({_title(main)})", title_justify="left", box=SIMPLE)
+        table.add_column("model")
+        table.add_column(_title(main), justify="right")
+        table.add_column("the merged one is better by", justify="right")
+        own = metrics["metrics"][main]
+        table.add_row("merged", _number(own), "", style="bold")
+        for title, one in told["models"].items():
+            value = one["metrics"][main]
+            table.add_row(escape(title), _number(value), "" if None in (own, value) else f"{own - value:+.4f}")
+        console.print(table)
+        for name, adds in told["adds"].items():
+            if adds is not None:
+                console.print(f"{escape(name)} adds {adds:+.4f} to what the other branches know")
+        _show_place(folder)
+
+
+def metrics_table(metrics: dict[str, Any]) -> Table:
+    """Return the metrics with what they are."""
+    rows = metrics["metrics"]["rows"]
+    on = {"test": "test rows that the model has not seen", "valid": "validation rows (no test part)",
+          "train": "training rows (no other part)"}[metrics["measured_on"]]  # fmt: skip
+    table = Table(title=f"{rows:,} {on}", title_justify="left", box=SIMPLE, show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    for name, value in metrics["metrics"].items():
+        if name in metrics["meanings"]:
+            style = "bold" if name == metrics["main"] else None
+            table.add_row(_title(name), _number(value), metrics["meanings"][name], style=style)
+    return table
+
+
+def _rows_table(summary: Summary) -> Table:
+    table = Table(box=SIMPLE, pad_edge=False)
+    table.add_column("rows")
+    for part in summary.rows:
+        table.add_column({"train": "training", "valid": "validation"}.get(part, part), justify="right")
+    total = list(summary.rows.values())
+    for place, (name, counts) in enumerate(summary.balance.items()):
+        if place == _MOST_CLASSES:
+            table.add_row(f"... {len(summary.balance) - place} more")
+            break
+        table.add_row(escape(name), *(f"{count:,} [dim]{count / all_of:>4.0%}[/]"
+                                      for count, all_of in zip(counts, total, strict=True)))  # fmt: skip
+    table.add_row("all", *(f"{count:,}" for count in total), style="bold")
+    if summary.spread is not None:
+        table.caption = f"{summary.target}: mean {summary.spread[0]:,.4g}, deviation {summary.spread[1]:,.4g}"
+    return table
+
+
+def _branches_table(summary: Summary) -> Table:
+    table = Table(box=SIMPLE, pad_edge=False)
+    for column, justify in (("branch", "left"), ("model", "left"), ("a row of it", "right"), ("gives", "right"),
+                            ("parameters", "right")):  # fmt: skip
+        table.add_column(column, justify=justify)
+    for branch in summary.branches:
+        kind, _, weights = branch.kind.partition(":")
+        shown = escape(kind + (f" ({Path(weights).name})" if weights else ""))
+        table.add_row(escape(branch.name), shown, " x ".join(map(str, branch.shape)), str(branch.num_columns),
+                      f"{branch.num_parameters:,}")  # fmt: skip
+    head = summary.num_parameters - sum(branch.num_parameters for branch in summary.branches)
+    given = sum(branch.num_columns for branch in summary.branches)
+    table.add_row("head", "dense", str(given), "", f"{head:,}")
+    return table
+
+
+def _confusion_table(classes: list[Any], confusion: list[list[int]]) -> Table:
+    table = Table(title="Rows by class (down) and answer (across)", title_justify="left", box=SIMPLE)
+    table.add_column("")
+    for name in classes:
+        table.add_column(escape(str(name)), justify="right")
+    for place, (name, counts) in enumerate(zip(classes, confusion, strict=True)):
+        cells = (f"[bold]{count:,}[/]" if other == place else f"{count:,}" for other, count in enumerate(counts))
+        table.add_row(escape(str(name)), *cells)
+    return table
+
+
+def _show_place(folder: RunFolder) -> None:
+    console.print(f"[bold]{escape(str(folder.path))}[/] holds model, history, split, spec and metrics. To use it:")
+    console.print(f"  rowlock predict {escape(str(folder.path))} TABLE predictions.parquet", soft_wrap=True)
+
+
+def _title(name: str) -> str:
+    return {
+        "auc": "AUC",
+        "auc_macro": "AUC, mean",
+        "f1_macro": "F1, mean",
+        "mae": "MAE",
+        "rmse": "RMSE",
+        "r2": "R2",
+    }.get(name, name.replace("_", " "))
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4f}" if abs(value) < 100 else f"{value:,.1f}"
