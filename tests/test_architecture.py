@@ -37,7 +37,7 @@ LAYERS = [
     "progress",
     "keras torch jax ray",
     "__init__",
-    "demo notes selftest store_report",
+    "demo folders notes selftest store_report",
     "cli",
     "__main__",
 ]
