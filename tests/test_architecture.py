@@ -38,6 +38,7 @@ LAYERS = [
     "keras torch jax ray",
     "__init__",
     "demo folders notes selftest store_report",
+    "checking looking showing",
     "cli",
     "__main__",
 ]

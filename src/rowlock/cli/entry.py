@@ -11,13 +11,22 @@ from typing import Annotated, Final
 import typer
 
 import rowlock
-from rowlock.cli import demo, info, pack, selftest, table, verify
+from rowlock.cli import check, demo, info, look, pack, selftest, table, verify
 from rowlock.cli.commands import Command, Group, epilog_of
 from rowlock.cli.terminal import console, print_anything
 
 __all__ = ["app", "main"]
 
-COMMANDS: Final = (demo.demo, table.table, pack.pack, info.info, verify.verify, selftest.selftest)
+COMMANDS: Final = (
+    demo.demo,
+    table.table,
+    check.check,
+    look.look,
+    pack.pack,
+    info.info,
+    verify.verify,
+    selftest.selftest,
+)
 
 app = typer.Typer(
     name="rowlock",
