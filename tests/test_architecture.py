@@ -37,7 +37,8 @@ LAYERS = [
     "progress",
     "keras torch jax ray",
     "__init__",
-    "demo notes selftest store_report training",
+    "demo folders notes selftest store_report training",
+    "checking looking showing",
     "cli",
     "__main__",
 ]

@@ -11,13 +11,24 @@ from typing import Annotated, Final
 import typer
 
 import rowlock
-from rowlock.cli import demo, info, pack, predict, selftest, train, verify
+from rowlock.cli import check, demo, info, look, pack, predict, selftest, table, train, verify
 from rowlock.cli.commands import Command, Group, epilog_of
 from rowlock.cli.terminal import console, print_anything
 
 __all__ = ["app", "main"]
 
-COMMANDS: Final = (demo.demo, pack.pack, train.train, predict.predict, info.info, verify.verify, selftest.selftest)
+COMMANDS: Final = (
+    demo.demo,
+    table.table,
+    check.check,
+    look.look,
+    pack.pack,
+    train.train,
+    predict.predict,
+    info.info,
+    verify.verify,
+    selftest.selftest,
+)
 
 app = typer.Typer(
     name="rowlock",
