@@ -229,10 +229,9 @@ class Dataset:
             what = f"{unknown[0]!r} is none of them" if unknown else "none is named"
             raise ConfigError(f"only() keeps some of the inputs {list(self.input_specs)}; {what}")
         kept = [slot.role != "input" or slot.name in names for slot in self._slots]
-        part = self._of(self._rows, tuple(slot for slot, stays in zip(self._slots, kept, strict=True) if stays))
+        slots = tuple(slot for slot, stays in zip(self._slots, kept, strict=True) if stays)
         roles = tuple(role for role, stays in zip(self._opened.roles, kept, strict=True) if stays)
-        part._opened = part._opened._replace(roles=roles)
-        return part
+        return self._of(self._rows, slots, roles=roles)
 
     def split(
         self, *fractions: float, stratify: str | None = None, group: str | None = None, seed: int = 0
@@ -509,10 +508,16 @@ class Dataset:
         return rows if self._rows is None else self._rows[rows]
 
     def _of(
-        self, table_rows: Int64Array | None, slots: tuple[Slot, ...] | None = None, *, is_measured: bool = False
+        self,
+        table_rows: Int64Array | None,
+        slots: tuple[Slot, ...] | None = None,
+        *,
+        roles: tuple[Role, ...] | None = None,
+        is_measured: bool = False,
     ) -> Dataset:
         part = object.__new__(Dataset)
-        part._opened = self._opened if slots is None else self._opened._replace(slots=slots)
+        opened = self._opened
+        part._opened = opened._replace(slots=opened.slots if slots is None else slots, roles=roles or opened.roles)
         part._labels = self._labels
         part._rows = table_rows
         part._is_measured = self._is_measured or is_measured

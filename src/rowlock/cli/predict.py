@@ -123,11 +123,11 @@ def _say(predictions: Any, out: Path) -> None:
 
 
 def _show(found: Explanation, beside: Path) -> None:
-    table = Table(
-        title=f"{found.metric} is {found.value:.4f} on {found.num_rows:,} rows; by so much it drops when it is shuffled",
-        title_justify="left",
-        box=SIMPLE,
+    console.print(
+        f"\n[bold]{found.metric.replace('_', ' ')} is {found.value:.4f} on {found.num_rows:,} rows[/]; shuffled among"
+        " them, an input or a column takes from it"
     )
+    table = Table(box=SIMPLE, pad_edge=False)
     table.add_column("input")
     table.add_column("column")
     table.add_column("drop", justify="right")

@@ -16,6 +16,8 @@ from rowlock.errors import ConfigError
 
 __all__ = ["train"]
 
+_PLAIN = ("root", "task", "key", "rows", "missing", "group", "seed", "epochs", "batch_size", "learning_rate", "patience",
+          "class_weights", "sampling", "mixed_precision", "ablate", "on_error", "max_bad", "cache")  # fmt: skip
 _MODEL, _TRAINING, _RUN = "Model", "Training", "Run"
 
 
@@ -45,9 +47,7 @@ def _as_typed(options: dict[str, Any]) -> dict[str, Any]:
     stratify = options.get("stratify", True)
     found |= {"stratify": stratify} if isinstance(stratify, str) else {"no_stratify": not stratify}
     found |= {"no_augment": not options.get("augment", True)}
-    plain = ("root", "task", "key", "rows", "missing", "group", "seed", "epochs", "batch_size", "learning_rate",
-             "patience", "class_weights", "sampling", "mixed_precision", "ablate", "on_error", "max_bad", "cache")  # fmt: skip
-    return found | {name: options[name] for name in plain if name in options}
+    return found | {name: options[name] for name in _PLAIN if name in options}
 
 
 @examples(
@@ -152,7 +152,7 @@ def train(
         list[str] | None,
         typer.Option(
             metavar="INPUT=KIND",
-            help="image=efficientnetv2b0[:weights.h5], or any model of keras.applications; NAME=none passes numbers on.",
+            help="image=efficientnetv2b0[:weights.h5], or another of keras.applications; NAME=none passes numbers on.",
             rich_help_panel=_MODEL,
         ),
     ] = None,
@@ -200,7 +200,7 @@ def train(
         sampling=sampling,
         mixed_precision=mixed_precision,
         ablate=ablate,
-        on_error=on_error.value,
+        on_error="mask" if on_error is OnError.mask else "raise",
         max_bad=max_bad,
         cache=_absolute(cache),
     )

@@ -75,9 +75,9 @@ class TerminalReport(Report):
         if self._task is not None:
             self._bar.remove_task(self._task)
             self._task = None
-        score = next((name for name in ("accuracy", "mae") if name in facts.values), None)
+        score = next((name for name in ("accuracy", "mae") if name in facts.values), "")
         if self._header:
-            console.print(f"[dim]{'epoch':>9}  {'loss':>9} {score or '':>9}   {'valid':>9} {score or '':>9}"
+            console.print(f"[dim]{'epoch':>9}  {'loss':>9} {score:>9}   {'valid':>9} {score:>9}"
                           f" {'seconds':>9} {'waited':>7}[/]")  # fmt: skip
             self._header = False
         values = facts.values
@@ -90,10 +90,11 @@ class TerminalReport(Report):
 
     def end(self, folder: RunFolder, metrics: dict[str, Any]) -> None:
         """Print the metrics."""
-        console.print()
+        console.print(f"\n[bold]{_measured_on(metrics)}[/]")
         console.print(metrics_table(metrics))
         confusion = metrics["metrics"].get("confusion")
         if confusion is not None and len(confusion) <= _MOST_CONFUSED:
+            console.print("[bold]Rows by class (down) and answer (across)[/]")
             console.print(_confusion_table(metrics["classes"], confusion))
         if metrics["unreadable_rows"]:
             self.note(f"{metrics['unreadable_rows']:,} rows could not be read and were not measured")
@@ -106,7 +107,8 @@ class TerminalReport(Report):
         """Print the models of an ablation beside the merged one."""
         told = metrics["ablation"]
         main = told["metric"]
-        table = Table(title=f"What each branch adds ({_title(main)})", title_justify="left", box=SIMPLE)
+        console.print("\n[bold]What each branch adds[/]")
+        table = Table(box=SIMPLE, pad_edge=False)
         table.add_column("model")
         table.add_column(_title(main), justify="right")
         table.add_column("the merged one is better by", justify="right")
@@ -122,12 +124,15 @@ class TerminalReport(Report):
         _show_place(folder)
 
 
+def _measured_on(metrics: dict[str, Any]) -> str:
+    on = {"test": "test rows that the model has not seen", "valid": "validation rows (there is no test part)",
+          "train": "training rows (there is no other part)"}[metrics["measured_on"]]  # fmt: skip
+    return f"{metrics['metrics']['rows']:,} {on}"
+
+
 def metrics_table(metrics: dict[str, Any]) -> Table:
     """Return the metrics with what they are."""
-    rows = metrics["metrics"]["rows"]
-    on = {"test": "test rows that the model has not seen", "valid": "validation rows (no test part)",
-          "train": "training rows (no other part)"}[metrics["measured_on"]]  # fmt: skip
-    table = Table(title=f"{rows:,} {on}", title_justify="left", box=SIMPLE, show_header=False)
+    table = Table(box=SIMPLE, show_header=False, pad_edge=False)
     table.add_column()
     table.add_column(justify="right")
     table.add_column(style="dim")
@@ -158,9 +163,10 @@ def _rows_table(summary: Summary) -> Table:
 
 def _branches_table(summary: Summary) -> Table:
     table = Table(box=SIMPLE, pad_edge=False)
-    for column, justify in (("branch", "left"), ("model", "left"), ("a row of it", "right"), ("gives", "right"),
-                            ("parameters", "right")):  # fmt: skip
-        table.add_column(column, justify=justify)
+    for column in ("branch", "model"):
+        table.add_column(column)
+    for column in ("a row of it", "gives", "parameters"):
+        table.add_column(column, justify="right")
     for branch in summary.branches:
         kind, _, weights = branch.kind.partition(":")
         shown = escape(kind + (f" ({Path(weights).name})" if weights else ""))
@@ -173,7 +179,7 @@ def _branches_table(summary: Summary) -> Table:
 
 
 def _confusion_table(classes: list[Any], confusion: list[list[int]]) -> Table:
-    table = Table(title="Rows by class (down) and answer (across)", title_justify="left", box=SIMPLE)
+    table = Table(box=SIMPLE, pad_edge=False)
     table.add_column("")
     for name in classes:
         table.add_column(escape(str(name)), justify="right")

@@ -138,7 +138,7 @@ class _NamedColumns(ArrayReader):
         super().__init__(values)
         self.spec = ArraySpec(values.shape[1:], dtype)
         self.source_dtype = values.dtype
-        self.column_names = tuple(names)
+        self.column_names: tuple[str, ...] | None = tuple(names)
 
     def in_stored_order(self, rows: Int64Array) -> Int64Array:
         """Return rows in the order of the table."""

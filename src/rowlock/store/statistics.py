@@ -82,7 +82,8 @@ class ColumnStatistics:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `save` writes, for JSON."""
-        return {"format": FORMAT, "columns": self.columns, "num_rows": self.num_rows} | self._lists()
+        columns = None if self.columns is None else list(self.columns)
+        return {"format": FORMAT, "columns": columns, "num_rows": self.num_rows} | self._lists()
 
     @staticmethod
     def from_dict(content: Mapping[str, Any]) -> ColumnStatistics:

@@ -72,7 +72,7 @@ def backbone(name: str, weights: str | None, shape: tuple[int, int, int], input_
     if weights is not None:
         _load(body, weights, name, input_name)
     made = body(scaled_pixels(pixels, scaling_of(maker)))
-    return keras.Model(pixels, made, name=input_name)
+    return keras.Model(pixels, made, name=f"{input_name}_branch")
 
 
 def scaling_of(maker: Any) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["branch"]
 
 _WIDTHS: Final = (32, 64, 128, 256)
-_SMALLEST_MAP: Final = 6
+_SMALLEST_MAP: Final = 4
 """Height or width, in cells, at which a convnet stops to halve its map."""
 
 _MOMENTUM: Final = 0.9
@@ -64,7 +64,7 @@ def _convnet(name: str, shape: tuple[int, ...]) -> Any:
     for width in widths:
         x = _residual(x, width)
     x = keras.layers.GlobalAveragePooling2D()(x)
-    return keras.Model(pixels, x, name=name)
+    return keras.Model(pixels, x, name=f"{name}_branch")
 
 
 def _residual(x: Any, width: int) -> Any:
@@ -93,4 +93,4 @@ def _dense(name: str, num_columns: int) -> Any:
         keras.layers.Dropout(0.2),
         keras.layers.Dense(max(16, width // 2), activation="relu"),
     ]
-    return keras.Sequential(layers, name=name)
+    return keras.Sequential(layers, name=f"{name}_branch")

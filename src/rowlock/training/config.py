@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from rowlock.arguments import true_or_false, whole_number
-from rowlock.bad_rows import check_policy
+from rowlock.bad_rows import OnError, check_policy
 from rowlock.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Config:
     sampling: str = "all"
     mixed_precision: bool = False
     ablate: bool = False
-    on_error: str = "raise"
+    on_error: OnError = "raise"
     max_bad: float = 0.01
     cache: str | None = None
 

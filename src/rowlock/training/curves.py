@@ -73,4 +73,5 @@ def _title(metrics: Mapping[str, Any]) -> str:
     main = metrics["main"]
     value = metrics["metrics"][main]
     shown = "unknown" if value is None else f"{value:.3f}"
-    return f"{', '.join(metrics['target'])}: {main.replace('_', ' ')} {shown} on {metrics['metrics']['rows']:,} {metrics['measured_on']} rows (circles: the epoch kept)"
+    target, rows, part = ", ".join(metrics["target"]), metrics["metrics"]["rows"], metrics["measured_on"]
+    return f"{target}: {main.replace('_', ' ')} {shown} on {rows:,} {part} rows (circles: the epoch kept)"

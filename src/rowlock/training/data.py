@@ -204,7 +204,7 @@ def _about(parts: dict[str, rl.Dataset], target: Target) -> list[str]:
         notes.append(f"no training row is of {kind} {_first(never)}: the model cannot learn it")
     if target.task == "classes" and np.count_nonzero(counts) < 2:
         raise ConfigError(
-            f"all {len(truth):,} training rows are of class {target.classes[int(counts.argmax())]!r}: there is nothing to"
-            " learn. Use more rows, or stratify the split."
+            f"all {len(truth):,} training rows are of class {target.classes[int(counts.argmax())]!r}: there is nothing"
+            " to learn. Use more rows, or stratify the split."
         )
     return notes

@@ -171,7 +171,7 @@ class _Probe:
         rises = [self._measured({other: values[few] for other, values in self._said.items()}
                                 | {name: self._without(name, column, draw, few)}, few)[1]
                  for column in range(num_columns)]  # fmt: skip
-        return np.argsort(-np.array(rises), kind="stable")[:most].tolist()
+        return [int(column) for column in np.argsort(-np.array(rises), kind="stable")[:most]]
 
     @staticmethod
     def order(one: Importance) -> tuple[float, float]:

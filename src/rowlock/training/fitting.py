@@ -73,7 +73,7 @@ def fit(folder: RunFolder, config: Config, prepared: Prepared, report: Report, b
     return model
 
 
-def _early(config: Config, has_validation: bool) -> list[Any]:  # noqa: FBT001 - a fact, not a choice
+def _early(config: Config, has_validation: bool) -> list[Any]:
     if not has_validation:
         return []
     patience = config.patience or config.epochs + 1

@@ -107,10 +107,10 @@ class RunFolder:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         self._take()
+        self.check(config, overwrite=overwrite)
         if overwrite:
             self._empty()
-        self.check(config, overwrite=False)
-        if not self.was_begun:
+        if overwrite or not self.was_begun:
             content = {"options": config.to_dict(), **facts, "data": dict(data.fingerprints)}
             write_bytes(self.file(RUN), (_HEAD + tomli_w.dumps(content)).encode())
             return
@@ -148,12 +148,11 @@ class RunFolder:
         self._lock = descriptor
 
     def _empty(self) -> None:
-        """Remove what a run writes, and nothing else; what says that it is a run comes last."""
+        """Remove what a run writes, and nothing else; what says that it is a run stays until it is replaced."""
         for name in (METRICS, MODEL, HISTORY, SPLIT, SPEC, CURVES, STATE, BAD_ROWS):
             self.file(name).unlink(missing_ok=True)
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self.file(ABLATION))
-        self.file(RUN).unlink(missing_ok=True)
 
 
 def read_config(path: Path) -> tuple[Config, dict[str, Any]]:

@@ -21,7 +21,7 @@ MEANINGS: Final = {
     "accuracy": "share of rows whose class is right",
     "balanced_accuracy": "mean over the classes of the share of their rows that is right; guessing gives 1 / classes",
     "auc": "chance that a row of the second class gets a higher probability of it than a row of the first",
-    "auc_macro": "mean over the labels of the chance that a row with the label gets a higher probability than one without",
+    "auc_macro": "mean over the labels of the chance that a row with it gets a higher probability than one without",
     "f1_macro": "mean over the classes of the harmonic mean of precision and recall",
     "exact_match": "share of rows all of whose labels are right",
     "log_loss": "mean of -log(probability of what is right)",
@@ -39,7 +39,8 @@ def measure(target: Target, truth: AnyArray, predicted: AnyArray) -> dict[str, A
     ----------
     target : Target
     truth : array
-        Class numbers, int, shape (n,); labels, 0 or 1, shape (n, labels); quantities in their units, shape (n, columns).
+        Class numbers, int, shape (n,); labels, 0 or 1, shape (n, labels); quantities in their units, shape
+        (n, columns).
     predicted : float array
         Probabilities, shape (n, classes) or (n, labels); quantities in their units, shape (n, columns).
 
@@ -61,7 +62,7 @@ def row_losses(task: str, truth: AnyArray, predicted: AnyArray) -> AnyArray:
     if task == "quantity":
         return np.asarray(np.square(truth - predicted).mean(axis=1), float)
     if task == "classes":
-        return -np.log(np.clip(predicted[np.arange(len(truth)), truth], _TINY, 1).astype(float))
+        return np.asarray(-np.log(np.clip(predicted[np.arange(len(truth)), truth], _TINY, 1).astype(float)))
     safe = np.clip(predicted.astype(float), _TINY, 1 - _TINY)
     return np.asarray(-np.where(truth > 0, np.log(safe), np.log1p(-safe)).mean(axis=1))
 

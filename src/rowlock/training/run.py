@@ -220,7 +220,7 @@ def predicted_by(
 def _columns(spec: Spec, predicted: AnyArray) -> tuple[dict[str, Any], BoolArray]:
     """Return the columns of a prediction, and the rows that have none."""
     target = spec.target
-    missing = np.isnan(predicted).any(axis=1)
+    missing: BoolArray = np.asarray(np.isnan(predicted).any(axis=1))
     known = np.nan_to_num(predicted)
     columns: dict[str, Any]
     if target.task == "quantity":
@@ -233,5 +233,5 @@ def _columns(spec: Spec, predicted: AnyArray) -> tuple[dict[str, Any], BoolArray
     else:
         said = [[label for label, one in zip(target.classes, row, strict=True) if one > 0.5] for row in known.tolist()]
         columns = {f"predicted_{target.name}": said}
-    columns |= {f"probability_{name}": known[:, place] for place, name in enumerate(target.classes)}
+    columns |= {f"probability_{name}": known[:, place].astype(np.float32) for place, name in enumerate(target.classes)}
     return columns, missing

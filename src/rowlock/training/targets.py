@@ -119,7 +119,7 @@ def rows_without_target(table: pa.Table, target_names: tuple[str, ...]) -> BoolA
         column = table.column(name)
         lacking |= pc.is_null(column, nan_is_null=True).to_numpy()
         if pa.types.is_floating(column.type):
-            lacking |= pc.fill_null(pc.is_inf(column), False).to_numpy()  # noqa: FBT003 - the value that fills
+            lacking |= pc.fill_null(pc.is_inf(column), False).to_numpy()
     return lacking
 
 
@@ -176,8 +176,8 @@ def _is_zero_or_one(table: pa.Table, column: str) -> bool:
 def _one_of(table: pa.Table, columns: tuple[str, ...]) -> Target:
     if len(columns) > 1:
         raise ConfigError(
-            f"a model says one class a row, but {len(columns)} columns are named: {', '.join(columns)}. Columns of 0 and"
-            " 1 are labels: --task labels"
+            f"a model says one class a row, but {len(columns)} columns are named: {', '.join(columns)}. Columns of 0"
+            " and 1 are labels: --task labels"
         )
     (column,) = columns
     if _kind(table, column) == "list":
