@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pandas as pd
-import polars
+import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -217,11 +217,11 @@ def test_parts_are_those_of_the_split_and_statistics_those_of_the_training_rows(
     assert everyone == frame["object_id"].tolist()
 
 
-@pytest.mark.parametrize("kind", [pd.DataFrame, polars.DataFrame, pa.Table])
+@pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame, pa.Table])
 def test_frames_of_every_kind_give_the_same_rows(frame, kind):
     given = {
         pd.DataFrame: frame,
-        polars.DataFrame: polars.from_pandas(frame),
+        pl.DataFrame: pl.from_pandas(frame),
         pa.Table: pa.Table.from_pandas(frame, preserve_index=False),
     }[kind]
     assert rows_of(given).train.keys.tolist() == rows_of(frame.set_index("object_id")).train.keys.tolist()
