@@ -12,13 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rowlock.errors import ConfigError
+from rowlock.list_columns import first_value, one_array, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rowlock.arrays import Int64Array
 
-__all__ = ["PathColumn", "as_binary", "listed", "refuse", "to_arrow"]
+__all__ = ["PathColumn", "as_binary", "to_arrow"]
 
 _TEXT: tuple[Callable[[Any], bool], ...] = (
     pa.types.is_string,
@@ -95,12 +96,6 @@ class PathColumn:
         return np.unique(np.searchsorted(self._offsets, positions, side="right") - 1)
 
 
-def listed(rows: Int64Array, most: int = 5) -> str:
-    """Return ``"7 rows (3, 5, 8, 9, 11, ...)"``."""
-    shown = ", ".join(str(row) for row in rows[:most]) + (", ..." if len(rows) > most else "")
-    return f"{len(rows)} {'row' if len(rows) == 1 else 'rows'} ({shown})"
-
-
 def to_arrow(series: Any, name: str) -> Any:
     """Return a column of text, or of lists of text, as one Arrow array."""
     try:
@@ -109,7 +104,7 @@ def to_arrow(series: Any, name: str) -> Any:
         array = pa.array([_encoded(value) for value in series.to_list()])
     except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError) as error:
         raise _not_text(series, name) from error
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    return one_array(array)
 
 
 def as_binary(array: Any, series: Any, name: str) -> Any:
@@ -123,14 +118,6 @@ def as_binary(array: Any, series: Any, name: str) -> Any:
     return array.cast(pa.large_binary())
 
 
-def refuse(rows: Int64Array, name: str, why: str) -> None:
-    """Raise a `ConfigError` that lists `rows`, if there are any."""
-    if len(rows):
-        raise ConfigError(
-            f"{listed(rows)} of column {name!r} {why}. Leave these rows out of the table, or give them one."
-        )
-
-
 def _encoded(value: Any) -> Any:
     if value is None or isinstance(value, str):
         return None if value is None else os.fsencode(value)
@@ -138,7 +125,7 @@ def _encoded(value: Any) -> Any:
 
 
 def _not_text(series: Any, name: str) -> ConfigError:
-    first = next((value for value in series.head(100).to_list() if value is not None), None)
+    first = first_value(series)
     if not isinstance(first, str) and isinstance(first, Iterable):
         return ConfigError(
             f"column {name!r} must hold paths as text; it is {series.dtype}, its first value {first!r}. For several"

@@ -12,11 +12,12 @@ import numpy as np
 import pyarrow.compute as pc
 
 from rowlock.errors import ConfigError, RowError
+from rowlock.list_columns import listed
 from rowlock.pictures.files import read_file
-from rowlock.pictures.paths import PathColumn, listed
 
 if TYPE_CHECKING:
     from rowlock.arrays import BoolArray
+    from rowlock.pictures.paths import PathColumn
 
 __all__ = ["Root"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import keras
 
-from rowlock.keras import merge
+from rowlock.keras import Branch, merge
 from rowlock.training.branches import branch
 
 if TYPE_CHECKING:
@@ -34,19 +34,11 @@ def build(config: Config, target: Target, data: Dataset) -> Any:
     """
     keras.utils.set_random_seed(config.seed % 2**32)
     with _precision(config):
-        branches = {name: branch(name, spec, config.branches.get(name)) for name, spec in data.input_specs.items()}
-        for name in config.freeze:
-            if branches[name] is not None:
-                branches[name].trainable = False
-        head = _head(target)
-        if len(branches) > 1:
-            return merge(branches, head, data=data)
-        ((name, only),) = branches.items()
-        if only is None:
-            taken = keras.Input(data.input_specs[name].shape, name=name)
-            return keras.Model({name: taken}, head(taken), name="alone")
-        taken = keras.Input(only.inputs[0].shape[1:], dtype=only.inputs[0].dtype, name=name)
-        return keras.Model({name: taken}, head(only(taken)), name="alone")
+        branches = {
+            name: Branch(branch(name, spec, config.branches.get(name)), frozen=name in config.freeze)
+            for name, spec in data.input_specs.items()
+        }
+        return merge(branches, _head(target), data=data)
 
 
 def compile_model(model: Any, config: Config, target: Target, steps_per_epoch: int) -> None:
