@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["KeyType", "Layout", "OnError", "Task", "Weighting"]
+__all__ = ["KeyType", "Layout", "OnError", "Part", "Task", "Weighting"]
 
 
 class Layout(StrEnum):
@@ -37,6 +37,14 @@ class OnError(StrEnum):
 
     raise_ = "raise"
     mask = "mask"
+
+
+class Part(StrEnum):
+    """A part of a split."""
+
+    train = "train"
+    valid = "valid"
+    test = "test"
 
 
 class Weighting(StrEnum):

@@ -10,7 +10,7 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-from rowlock.cli.choices import KeyType, OnError
+from rowlock.cli.choices import KeyType, OnError, Part
 from rowlock.cli.commands import examples
 from rowlock.cli.terminal import console, errors
 from rowlock.errors import ConfigError
@@ -24,7 +24,7 @@ __all__ = ["predict"]
 @examples(
     "rowlock predict run new.parquet predictions.parquet",
     "rowlock predict run new.csv predictions.csv --features growth=new-growth.zarr --on-error mask",
-    "rowlock predict run labelled.parquet predictions.parquet --explain",
+    "rowlock predict run labelled.parquet predictions.parquet --explain --part test",
 )
 def predict(
     run: Annotated[Path, typer.Argument(help="Folder of a finished `rowlock train`.", show_default=False)],
@@ -36,6 +36,9 @@ def predict(
         list[str] | None, typer.Option(metavar="NAME=STORE", help="Where a store is now; repeatable.")
     ] = None,
     root: Annotated[Path | None, typer.Option(help="Folder that relative paths of pictures start from.")] = None,
+    part: Annotated[
+        Part | None, typer.Option(help="Only the rows of the table that were in this part of the training's split.")
+    ] = None,
     on_error: Annotated[
         OnError, typer.Option(help="What becomes of rows that cannot be read; mask: their predictions stay empty.")
     ] = OnError.raise_,
@@ -67,6 +70,8 @@ def predict(
         check_place(beside, overwrite=overwrite)
     trained = Run.open(run)
     frame = _read(table, trained, key_type)
+    if part is not None:
+        frame = trained.part_of(frame, part.value)
     stores = _stores(features)
     moved = _root(frame, root)
     trained.check(frame, features=stores, with_target=explain)

@@ -16,8 +16,10 @@ from rowlock.errors import ConfigError
 
 __all__ = ["train"]
 
-_PLAIN = ("root", "task", "key", "rows", "missing", "group", "seed", "epochs", "batch_size", "learning_rate", "patience",
-          "class_weights", "sampling", "mixed_precision", "ablate", "on_error", "max_bad", "cache")  # fmt: skip
+_PLAIN = (
+    *("root", "task", "key", "rows", "missing", "group", "seed", "epochs", "batch_size", "learning_rate", "patience"),
+    *("class_weights", "sampling", "mixed_precision", "ablate", "on_error", "max_bad", "cache"),
+)
 _MODEL, _TRAINING, _RUN = "Model", "Training", "Run"
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rowlock.training.spec import Spec
 
-__all__ = ["require_fit"]
+__all__ = ["require_fit", "require_fit_key"]
 
 _SHOWN: Final = 3
 
@@ -47,6 +47,18 @@ def require_fit(spec: Spec, table: pa.Table, *, with_target: bool = False) -> No
             "the data do not fit the model: " + "; ".join(wrong) + ". Nothing was read or written. The run's spec.json"
             " says what the model was trained on."
         )
+
+
+def require_fit_key(spec: Spec, table: pa.Table) -> None:
+    """Compare the key of a table with the spec's.
+
+    Raises
+    ------
+    ConfigError
+    """
+    wrong = [*_keys(spec, table)]
+    if wrong:
+        raise ConfigError(f"the data do not fit the model: {'; '.join(wrong)}")
 
 
 def _keys(spec: Spec, table: pa.Table) -> Iterator[str]:

@@ -13,7 +13,7 @@ from rowlock.backend import load
 from rowlock.errors import ConfigError
 from rowlock.training import folder as names
 from rowlock.training.data import arrow_table
-from rowlock.training.fits import require_fit
+from rowlock.training.fits import require_fit, require_fit_key
 from rowlock.training.folder import RunFolder, read_config, read_metrics
 from rowlock.training.spec import Spec
 
@@ -105,6 +105,42 @@ class Run:
         """
         table = arrow_table(frame, self.spec.key)
         require_fit(self.spec.with_places(features or {}, None), table, with_target=with_target)
+
+    def part_of(self, frame: Any, part: str) -> Any:
+        """Return the rows of a table that were in a part of the run's split, in the table's order.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame, polars.DataFrame, pyarrow.Table, ...
+            The table of the training, or one with rows of it.
+        part : {"train", "valid", "test"}
+
+        Raises
+        ------
+        ConfigError
+            There is no such part, the run has no keys, or a key's rows are in several parts.
+        """
+        from pyarrow import parquet  # noqa: PLC0415 - loaded on use
+
+        if self.spec.key is None:
+            raise ConfigError("this run was trained without --key, so nobody knows which rows were in which part")
+        split = parquet.read_table(self.folder.file(names.SPLIT)).to_pydict()
+        own = {key for key, one in zip(split[self.spec.key], split["part"], strict=True) if one == part}
+        others = {key for key, one in zip(split[self.spec.key], split["part"], strict=True) if one != part}
+        if not own:
+            raise ConfigError(f"the run has no part {part!r}; it has {', '.join(dict.fromkeys(split['part']))}")
+        if own & others:
+            raise ConfigError(
+                f"rows of key {next(iter(own & others))!r} are in several parts, so keys do not tell them"
+            )
+        require_fit_key(self.spec, arrow_table(frame, self.spec.key))
+        wrapped = nw.from_native(frame, eager_only=True)
+        if self.spec.key not in wrapped.columns:
+            wrapped = nw.from_native(wrapped.to_native().reset_index(), eager_only=True)
+        found = wrapped.filter(nw.col(self.spec.key).is_in(list(own)))
+        if len(found) == 0:
+            raise ConfigError(f"no row of the table was in the run's part {part!r}")
+        return found.to_native()
 
     def predict(
         self,
