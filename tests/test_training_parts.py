@@ -311,6 +311,16 @@ def test_a_place_that_cannot_be_written_is_refused_before_work(tmp_path):
             check_place(tmp_path / name, overwrite=False)
 
 
+def test_a_target_that_the_model_is_given_is_refused_and_one_in_a_store_is_told(frame, tmp_path):
+    with pytest.raises(ConfigError, match="'age' is what is predicted and an input as well"):
+        prepare(Config(columns=["price", "age"], target="age"), frame)
+    rl.FeatureStore.write(
+        tmp_path / "g.zarr", np.arange(20.0).reshape(10, 2), keys=frame["object_id"], columns=["price", "x"]
+    )
+    config = Config(features={"growth": str(tmp_path / "g.zarr")}, target="price", key="object_id", split=(0.5, 0.5))
+    assert any("is the answer among the features?" in note for note in prepare(config, frame).notes)
+
+
 def test_a_dataset_keeps_some_of_its_inputs(frame):
     data = rl.Dataset(frame, {"a": rl.Columns(["age"]), "p": rl.Columns(["price"])}, rl.Labels("label"))
     alone = data.select([3, 1]).only("p")

@@ -32,7 +32,8 @@ def _from_file(context: typer.Context, given: Path | None) -> Path | None:
         options = dict(content["options"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{given} is no run.toml: {error!r}") from error
-    context.default_map = {**_as_typed(options), "table": content.get("table"), "out": str(given.parent)}
+    told = {name: content[name] for name in ("table", "key_type") if name in content}
+    context.default_map = {**_as_typed(options), **told, "out": str(given.parent)}
     return given
 
 
@@ -206,10 +207,13 @@ def train(
         max_bad=max_bad,
         cache=_absolute(cache),
     )
+    source = {"table": _absolute(data.table)}
+    if data.key_type is not None:
+        source["key_type"] = data.key_type.value
     report = TerminalReport()
     try:
         with report:
-            run(data.frame, settings, out, overwrite=overwrite, report=report, table=_absolute(data.table))
+            run(data.frame, settings, out, overwrite=overwrite, report=report, source=source)
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(str(stop) or "stopped before training began; the same command begins it") from None
     del config

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -26,25 +27,27 @@ _UNITS: Final = {"mae", "rmse"}
 
 
 class TerminalReport(Report):
-    """Prints; a bar within the epoch where a terminal is."""
+    """Prints; where a terminal is, also what goes on between the lines."""
 
     def __init__(self) -> None:
-        columns = (
-            TextColumn("[dim]{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed}/{task.total} batches"),
-        )
-        self._bar = Progress(*columns, TimeRemainingColumn(), console=console, transient=True,
-                             disable=not console.is_terminal)  # fmt: skip
-        self._task: Any = None
-        self._header = True
+        self._waiting = console.status("opening the data, loading Keras")
+        self._bar: Progress | None = None
+        self._has_header = False
+        self._last: EpochFacts | None = None
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        self._waiting.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        self._still()
+
+    def _still(self) -> None:
+        """Let nothing move on the screen."""
+        self._waiting.stop()
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
 
     def note(self, text: str) -> None:
         """Print it to stderr."""
@@ -52,6 +55,7 @@ class TerminalReport(Report):
 
     def begin(self, summary: Summary) -> None:
         """Print rows, balance and branches."""
+        self._still()
         console.print(f"\n[bold]{escape(summary.target)}[/] from [bold]{escape(summary.title)}[/]"
                       f" [dim]({_SHOWN[summary.task]}; Keras on {summary.backend})[/]")  # fmt: skip
         console.print(_rows_table(summary))
@@ -60,26 +64,33 @@ class TerminalReport(Report):
             self.note(text)
         if summary.is_resumed:
             console.print("going on where this run was interrupted")
-        self._header = True
+        self._has_header = False
+        self._waiting.update("compiling the first step")
+        self._waiting.start()
 
     def step(self, epoch: int, epochs: int, step: int, steps: int) -> None:
         """Move the bar."""
         if not console.is_terminal:
             return
-        if self._task is None:
-            self._task = self._bar.add_task("", total=steps)
-        self._bar.update(self._task, description=f"epoch {epoch}/{epochs}", completed=step, total=steps)
+        if self._bar is None:
+            self._still()
+            count = TextColumn("{task.completed}/{task.total} batches")
+            columns = (TextColumn("[dim]{task.description}"), BarColumn(), count, TimeRemainingColumn())
+            self._bar = Progress(*columns, console=console, transient=True)
+            self._bar.add_task("")
+            self._bar.start()
+        task = self._bar.task_ids[0]
+        self._bar.update(task, description=f"epoch {epoch}/{epochs}", completed=step, total=steps)
 
     def epoch(self, facts: EpochFacts) -> None:
         """Print a line."""
-        if self._task is not None:
-            self._bar.remove_task(self._task)
-            self._task = None
+        self._still()
+        self._last = facts
         score = next((name for name in ("accuracy", "mae") if name in facts.values), "")
-        if self._header:
+        if not self._has_header:
             console.print(f"[dim]{'epoch':>9}  {'loss':>9} {score:>9}   {'valid':>9} {score:>9}"
                           f" {'seconds':>9} {'waited':>7}[/]")  # fmt: skip
-            self._header = False
+            self._has_header = True
         values = facts.values
         numbers = [_number(values.get(name)) for name in ("loss", score, "val_loss", f"val_{score}")]
         best = " [green]best[/]" if facts.is_best else ""
@@ -90,6 +101,11 @@ class TerminalReport(Report):
 
     def end(self, folder: RunFolder, metrics: dict[str, Any]) -> None:
         """Print the metrics."""
+        self._still()
+        last = self._last
+        if last is not None and last.is_best and last.number == last.of:
+            console.print("[dim]the last epoch was the best: more --epochs may give more[/]")
+        self._last = None
         console.print(f"\n[bold]{_measured_on(metrics)}[/]")
         console.print(metrics_table(metrics))
         confusion = metrics["metrics"].get("confusion")
@@ -105,6 +121,7 @@ class TerminalReport(Report):
 
     def compare(self, folder: RunFolder, metrics: dict[str, Any]) -> None:
         """Print the models of an ablation beside the merged one."""
+        self._still()
         told = metrics["ablation"]
         main = told["metric"]
         console.print("\n[bold]What each branch adds[/]")
@@ -121,6 +138,10 @@ class TerminalReport(Report):
         for name, adds in told["adds"].items():
             if adds is not None:
                 console.print(f"{escape(name)} adds {adds:+.4f} to what the other branches know")
+        if main == "accuracy":
+            rows = metrics["metrics"]["rows"]
+            chance = 2 * math.sqrt(2 * own * (1 - own) / rows)
+            console.print(f"[dim]of {rows:,} rows, differences below {max(chance, 1 / rows):.2f} may be chance[/]")
         _show_place(folder)
 
 

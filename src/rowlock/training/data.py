@@ -77,6 +77,7 @@ def prepare(config: Config, frame: Any) -> Prepared:
         raise ConfigError("a model needs an input: --image COL, --features NAME=STORE or --columns A,B")
     table = arrow_table(frame, config.key)
     columns = target_columns(table, config.target)
+    _refuse_copying(columns, config)
     table, notes = _with_target(table, columns, config)
     target = find_target(table, columns, config.task)
     table = _whole_classes(table, target)
@@ -90,7 +91,7 @@ def prepare(config: Config, frame: Any) -> Prepared:
         mean, std = _scale(source, parts["train"], columns)
     if config.features or config.columns:
         parts = dict(zip(parts, parts["train"].fit_statistics(*list(parts.values())[1:]), strict=True))
-    notes += _about(parts, target)
+    notes += _about(parts, target) + _copies(parts["train"], columns)
     return Prepared(target, parts, mean, std, tuple(notes))
 
 
@@ -116,6 +117,14 @@ def truth_of(part: rl.Dataset, target: Target) -> AnyArray:
     if values is None:
         raise ConfigError("the rows have no target, so nothing can be compared with what is predicted")
     return values
+
+
+def _refuse_copying(columns: tuple[str, ...], config: Config) -> None:
+    """Refuse a target that the model is given: it would be perfect, and useless."""
+    given = [*config.columns, *config.image.values()]
+    both = [column for column in columns if column in given]
+    if both:
+        raise ConfigError(f"column {both[0]!r} is what is predicted and an input as well: the model would only copy it")
 
 
 def _inputs(config: Config) -> dict[str, rl.Input]:
@@ -190,6 +199,13 @@ def _scale(source: Quantities, train: rl.Dataset, columns: tuple[str, ...]) -> t
     if source.reader is not None:
         source.reader.scale_by(mean, std)
     return mean, std
+
+
+def _copies(train: rl.Dataset, columns: tuple[str, ...]) -> list[str]:
+    """Say where a store holds columns that are called as the target is."""
+    named = {name: set(statistics.columns or ()) & set(columns) for name, statistics in train.statistics.items()}
+    return [f"the store of {name!r} has a column {min(found)!r}, as the target is called: is the answer among the features?"
+            for name, found in named.items() if found]  # fmt: skip
 
 
 def _about(parts: dict[str, rl.Dataset], target: Target) -> list[str]:

@@ -21,6 +21,7 @@ from rowlock.training.tables import write_table
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping
 
     from rowlock.training.config import Config
 
@@ -36,7 +37,7 @@ def train(
     *,
     overwrite: bool = False,
     report: Report | None = None,
-    table: str | None = None,
+    source: Mapping[str, str] | None = None,
 ) -> Run:
     """Train a merged model, measure it, and keep all of it in a folder.
 
@@ -53,8 +54,8 @@ def train(
         Remove the run that is in `out` first.
     report : Report, optional
         Hears what happens.
-    table : str, optional
-        Where `frame` came from, for ``run.toml``.
+    source : dict of str to str, optional
+        Where `frame` came from, as the command line says it, for ``run.toml``: ``table``, ``key_type``.
 
     Returns
     -------
@@ -77,7 +78,7 @@ def train(
     backend = load()
     prepared = prepare(config, frame)
     try:
-        facts = {"table": table} if table is not None else {}
+        facts = dict(source or {})
         folder.begin(config, facts | {"versions": _versions(backend)}, prepared.train, overwrite=overwrite)
         try:
             run = _trained(folder, config, prepared, report, backend)
