@@ -32,7 +32,7 @@ def _from_file(context: typer.Context, given: Path | None) -> Path | None:
         options = dict(content["options"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{given} is no run.toml: {error!r}") from error
-    told = {name: content[name] for name in ("table", "key_type") if name in content}
+    told: dict[str, Any] = {name: content[name] for name in ("table", "key_type") if name in content}
     context.default_map = {**_as_typed(options), **told, "out": str(given.parent)}
     return given
 

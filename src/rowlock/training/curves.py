@@ -26,14 +26,16 @@ def draw_curves(folder: RunFolder, metrics: Mapping[str, Any], others: Mapping[s
         return
     from matplotlib.figure import Figure  # noqa: PLC0415 - optional, and slow to load
 
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
     loss, score = figure.subplots(1, 2)
     key, label = _SCORE[metrics["task"]]
-    own = "merged" if others else "validation"
+    own = "merged, validation" if others else "validation"
     rows = read_history(folder)
     for axes, name in ((loss, "loss"), (score, key)):
-        axes.plot(*_line(rows, name), color=_COLOURS[0], linestyle=":", label="training")
-        _draw_validation(axes, rows, name, own, _COLOURS[0])
+        axes.plot(
+            *_line(rows, name), color=_COLOURS[0], linestyle=":", label="merged, training" if others else "training"
+        )
+        _draw_validation(axes, rows, name, own, _COLOURS[0], width=2.4)
         for colour, (title, other) in zip(_COLOURS[1:], (others or {}).items(), strict=False):
             _draw_validation(axes, read_history(other), name, title, colour)
         axes.set_xlabel("epoch")
@@ -42,7 +44,7 @@ def draw_curves(folder: RunFolder, metrics: Mapping[str, Any], others: Mapping[s
         axes.spines[["top", "right"]].set_visible(False)
     loss.set_ylabel("loss")
     score.set_ylabel(label)
-    loss.legend(frameon=False)
+    figure.legend(*loss.get_legend_handles_labels(), loc="outside right upper", frameon=False)
     figure.suptitle(_title(metrics), fontsize=11)
     beside = folder.file(f".partial-{names.CURVES}")
     figure.savefig(beside, dpi=130)
@@ -60,11 +62,13 @@ def _line(rows: list[dict[str, float]], name: str) -> tuple[list[float], list[fl
     return [row["epoch"] for row in known], [row[name] for row in known]
 
 
-def _draw_validation(axes: Any, rows: list[dict[str, float]], name: str, title: str, colour: str) -> None:
+def _draw_validation(
+    axes: Any, rows: list[dict[str, float]], name: str, title: str, colour: str, width: float = 1.5
+) -> None:
     epochs, values = _line(rows, f"val_{name}")
     if not epochs:
         return
-    axes.plot(epochs, values, color=colour, marker="o", markersize=3.5, label=title)
+    axes.plot(epochs, values, color=colour, marker="o", markersize=3.5, linewidth=width, label=title)
     best = min(range(len(rows)), key=lambda place: rows[place].get("val_loss", 0.0))
     axes.plot(epochs[best], values[best], "o", color=colour, markersize=9, fillstyle="none")
 

@@ -204,8 +204,8 @@ def _scale(source: Quantities, train: rl.Dataset, columns: tuple[str, ...]) -> t
 def _copies(train: rl.Dataset, columns: tuple[str, ...]) -> list[str]:
     """Say where a store holds columns that are called as the target is."""
     named = {name: set(statistics.columns or ()) & set(columns) for name, statistics in train.statistics.items()}
-    return [f"the store of {name!r} has a column {min(found)!r}, as the target is called: is the answer among the features?"
-            for name, found in named.items() if found]  # fmt: skip
+    told = "as the target is called: is the answer among the features?"
+    return [f"the store of {name!r} has a column {min(found)!r}, {told}" for name, found in named.items() if found]
 
 
 def _about(parts: dict[str, rl.Dataset], target: Target) -> list[str]:
