@@ -200,7 +200,7 @@ def test_inputs_may_be_a_list_in_the_order_of_the_dataset():
         make(target=False).batches(4, shuffle=False).to_keras(inputs="tuple"), verbose=0
     )
     assert np.asarray(told)[:, 0].tolist() == list(range(NUM_ROWS))
-    with pytest.raises(ConfigError, match="inputs must be 'dict' or 'tuple'"):
+    with pytest.raises(ConfigError, match="inputs must be 'auto', 'dict'"):
         make().batches(4).to_keras(inputs="set")
 
 

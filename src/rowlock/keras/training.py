@@ -234,7 +234,8 @@ def _check_executions(model: Any, schedule: Schedule) -> None:
     if isinstance(at_once, int) and num_steps % at_once:
         raise ConfigError(
             f"steps_per_execution={at_once} does not divide the {num_steps} steps of an epoch, and Keras would go on"
-            f" beyond its end: pass steps_per_epoch={max(1, num_steps // at_once) * at_once}, or compile with another number"
+            f" beyond its end: pass steps_per_epoch={max(1, num_steps // at_once) * at_once}, or compile with"
+            " another number"
         )
 
 
