@@ -63,8 +63,16 @@ def one_input(shape, **options):
 @pytest.mark.parametrize(
     ("inputs", "names", "message"),
     [
-        ({"left": None, "rigth": None}, ("left", "right"), r"data give \['left', 'rigth'\], the model takes \['left', 'right'\].*Did you mean 'rigth'"),
-        ({"left": None, "right": None, "id": None}, ("left", "right"), r"\['left', 'right', 'id'\], the model takes.*Leave \['id'\] out"),
+        (
+            {"left": None, "rigth": None},
+            ("left", "right"),
+            r"data give \['left', 'rigth'\], the model takes \['left', 'right'\].*Did you mean 'rigth'",
+        ),
+        (
+            {"left": None, "right": None, "id": None},
+            ("left", "right"),
+            r"\['left', 'right', 'id'\], the model takes.*Leave \['id'\] out",
+        ),
         ({"left": None}, ("left", "right"), r"\['left'\], the model takes \['left', 'right'\].*Add \['right'\]"),
     ],
 )  # fmt: skip
@@ -116,7 +124,7 @@ LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         ("label", {"loss": "categorical_crossentropy"}, "one number a row.*loss='sparse_categorical_crossentropy'"),
         ("label", {"loss": "binary_crossentropy", "activation": "sigmoid"}, "3 classes.*cannot tell apart"),
         ("two", {"outputs": 2, "loss": "binary_crossentropy"}, r"the model 2 outputs.*Dense\(1, 'sigmoid'\)"),
-        ("label", {"activation": None}, r"no activation.*activation='softmax', or.*SparseCategoricalCrossentropy\(from_logits=True\)"),
+        ("label", {"activation": None}, r"='softmax', or.*SparseCategoricalCrossentropy\(from_logits=True\)"),
         ("label", {"loss": LOGITS}, "activation is softmax, and .*from_logits=True.* again"),
         ("two", {"outputs": 1, "loss": "binary_crossentropy"}, "softmax over one output is always 1"),
         ("price", {"loss": "mse", "activation": None}, r"mse would compare it with each: Dense\(1\)"),
@@ -125,9 +133,17 @@ LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         (rl.Features(HOT), {}, "3 numbers a row: loss='categorical_crossentropy', without sparse"),
         (rl.Features(HOT[:, :2]), {"loss": "categorical_crossentropy"}, r"shape \(2,\) a row, but .* wants 3"),
         (rl.Features(HOT[:, :2]), {"loss": "mse", "activation": None}, r"shape \(2,\), but the model has 3 outputs"),
-        ({"kind": rl.Labels("label")}, {"outputs": {"sort": 3, "cost": 1}}, r"\['kind'\], the outputs.*\['sort', 'cost'\].*same names"),
-        ({"kind": rl.Labels("label"), "price": rl.Column("price")}, {"outputs": {"kind": 3, "cost": 1}}, r"\['kind', 'price'\], the outputs.*\['kind', 'cost'\]"),
-        ("label", {"outputs": {"kind": 3, "cost": 1}}, r"one target, the model has 2 outputs.*target=\{'kind': \.\.\., 'cost'"),
+        (
+            {"kind": rl.Labels("label")},
+            {"outputs": {"sort": 3, "cost": 1}},
+            r"\['kind'\], the outputs.*\['sort', 'cost'\].*same names",
+        ),
+        (
+            {"kind": rl.Labels("label"), "price": rl.Column("price")},
+            {"outputs": {"kind": 3, "cost": 1}},
+            r"\['kind', 'price'\], the outputs.*\['kind', 'cost'\]",
+        ),
+        ("label", {"outputs": {"kind": 3, "cost": 1}}, r"the model has 2 outputs.*target=\{'kind': .*'cost'"),
     ],
 )  # fmt: skip
 def test_targets_are_compared_with_outputs_and_losses(target, model, message):
@@ -179,6 +195,10 @@ def unnamed(kind=list):
     return built(keras.Model(kind(tensors), layers.Dense(3, "softmax")(layers.Concatenate()(tensors))))
 
 
+def sequential(*parts):
+    return built(keras.Sequential([*parts, layers.Dense(3, "softmax")]))
+
+
 def nested():
     inner = keras.Sequential([keras.Input((8,)), layers.Dense(3), layers.Activation("softmax")])
     tensors = {name: keras.Input((4,), name=name) for name in INPUTS}
@@ -191,12 +211,12 @@ LEGAL = {
     "list by place": (INPUTS, "label", unnamed),
     "tuple": (INPUTS, "label", lambda: unnamed(tuple)),
     "subclass of several": (INPUTS, "label", lambda: built(Subclassed())),
-    "sequential, unbuilt": ({"left": None}, "label", lambda: built(keras.Sequential([layers.Dense(3, "softmax")]))),
-    "sequential, built": ({"left": None}, "label", lambda: built(keras.Sequential([keras.Input((4,)), layers.Dense(3, "softmax")]))),
+    "sequential, unbuilt": ({"left": None}, "label", sequential),
+    "sequential, built": ({"left": None}, "label", lambda: sequential(keras.Input((4,)))),
     "one tensor": ({"left": None}, "label", lambda: one_input((4,))),
     "one in a list": ({"left": None}, "label", lambda: model_of(names=("left",), kind=list)),
     "one in a dict": ({"left": None}, "label", lambda: model_of(names=("left",))),
-    "any length": ({"left": None}, "label", lambda: built(keras.Sequential([keras.Input((None,)), layers.Reshape((4,)), layers.Dense(3, "softmax")]))),
+    "any length": ({"left": None}, "label", lambda: sequential(keras.Input((None,)), layers.Reshape((4,)))),
     "a last axis of one": ({"left": rl.Column("n")}, "label", lambda: one_input((1,))),
     "fixed batches": ({"left": None}, "label", lambda: one_input((4,), batch_size=4)),
     "more outputs than classes": (INPUTS, "two", model_of),

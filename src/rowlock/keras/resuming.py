@@ -213,8 +213,8 @@ class SavedRun:
         wrong += differences(saved["model"], self._facts["model"])
         if wrong:
             raise StateError(
-                f"{self._resume.path} is of another run: {'; '.join(wrong)}. Nothing was changed. Call with what it was,"
-                " or name another file to begin anew."
+                f"{self._resume.path} is of another run: {'; '.join(wrong)}. Nothing was changed. Call with what it"
+                " was, or name another file to begin anew."
             )
 
     def _restore_history(self) -> None:
