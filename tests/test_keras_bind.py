@@ -143,6 +143,7 @@ LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
             {"outputs": {"kind": 3, "cost": 1}},
             r"\['kind', 'price'\], the outputs.*\['kind', 'cost'\]",
         ),
+        ({"label": rl.Labels("label")}, {}, r"a dict of one target, \['label'\].*target=rl\.Labels"),
         ("label", {"outputs": {"kind": 3, "cost": 1}}, r"the model has 2 outputs.*target=\{'kind': .*'cost'"),
     ],
 )  # fmt: skip
@@ -229,6 +230,16 @@ LEGAL = {
     "price": (INPUTS, "price", lambda: model_of(1, None, "mse", metrics=["mae"])),
     "vector": (INPUTS, rl.Features(LEFT), lambda: model_of(4, None, "mse")),
     "loss of one's own": (INPUTS, "price", lambda: model_of(3, None, lambda y, p: keras.ops.mean(p, axis=-1) + 0 * y)),
+    "a loss for some outputs": (
+        INPUTS,
+        {"kind": rl.Labels("label")},
+        lambda: model_of({"kind": 3, "cost": 1}, None, {"kind": LOGITS}),
+    ),
+    "losses in a list for a dict": (
+        INPUTS,
+        {"kind": rl.Labels("label"), "cost": rl.Column("price")},
+        lambda: model_of({"kind": 3, "cost": 1}, None, ["mse", LOGITS]),
+    ),
     "several targets": (
         INPUTS,
         {"kind": rl.Labels("label"), "cost": rl.Column("price")},

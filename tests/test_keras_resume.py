@@ -138,6 +138,16 @@ def test_slices_of_steps_per_epoch_are_resumed_too(tmp_path):
     assert resumed_history.history == history.history
 
 
+def test_the_same_model_may_go_on_in_the_same_process(tmp_path):
+    keras.utils.set_random_seed(1)
+    model, whole = model_of("plateau"), trained(None, "plateau")[0]
+    for after in (STEPS + 2, 3):
+        with pytest.raises(InterruptedRunError):
+            trained(tmp_path / "run.state", "plateau", model=model, after=after)
+    resumed = trained(tmp_path / "run.state", "plateau", model=model)[0]
+    assert all(np.array_equal(one, other) for one, other in zip(whole, resumed, strict=True))
+
+
 def test_a_finished_run_returns_at_once_and_goes_on_to_more_epochs(tmp_path):
     path, rows = tmp_path / "run.state", {}
     first, history, _ = trained(path)
@@ -303,6 +313,8 @@ def test_wrong_arguments_are_answered(arguments, message):
         rowlock.keras.Resume(*arguments)
     with pytest.raises(ConfigError, match="every_seconds is a time"):
         rowlock.keras.Resume("a", every_seconds=-1)
+    with pytest.raises(ConfigError, match="resume= is for one process"):
+        rowlock.keras.fit(model_of(), dataset().batches(4, shard=(0, 2), last="drop"), epochs=1, resume="a")
 
 
 def test_every_seconds_saves_within_an_epoch(tmp_path):

@@ -91,6 +91,11 @@ def fit(
     """
     train, valid = _batches(train, "train"), None if valid is None else _batches(valid, "valid")
     _check(model, train, valid, callbacks)
+    if resume is not None and train.loader.plan.world_size > 1:
+        raise ConfigError(
+            "resume= is for one process: several ranks would be killed at different steps. Save on your own, at one"
+            " step of all ranks: model.save_weights and loader.state_dict()"
+        )
     schedule = Schedule.of(train.loader, epochs, initial_epoch, steps_per_epoch)
     _check_executions(model, schedule)
     saved = None if resume is None else SavedRun(resume if isinstance(resume, Resume) else Resume(resume), model)
