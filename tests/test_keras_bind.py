@@ -136,15 +136,15 @@ LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         (
             {"kind": rl.Labels("label")},
             {"outputs": {"sort": 3, "cost": 1}},
-            r"\['kind'\], the outputs.*\['sort', 'cost'\].*same names",
+            r"\['kind'\], the outputs.*\['cost', 'sort'\].*same names",
         ),
         (
             {"kind": rl.Labels("label"), "price": rl.Column("price")},
             {"outputs": {"kind": 3, "cost": 1}},
-            r"\['kind', 'price'\], the outputs.*\['kind', 'cost'\]",
+            r"\['kind', 'price'\], the outputs.*\['cost', 'kind'\]",
         ),
         ({"label": rl.Labels("label")}, {}, r"a dict of one target, \['label'\].*target=rl\.Labels"),
-        ("label", {"outputs": {"kind": 3, "cost": 1}}, r"the model has 2 outputs.*target=\{'kind': .*'cost'"),
+        ("label", {"outputs": {"kind": 3, "cost": 1}}, r"the model has 2 outputs.*target=\{'cost': .*'kind'"),
     ],
 )  # fmt: skip
 def test_targets_are_compared_with_outputs_and_losses(target, model, message):
