@@ -138,6 +138,50 @@ def test_slices_of_steps_per_epoch_are_resumed_too(tmp_path):
     assert resumed_history.history == history.history
 
 
+@pytest.mark.parametrize("kind", ["sequential", "subclass"])
+def test_models_that_only_data_can_build_and_16_bits_go_on_too(kind, tmp_path):
+    class Subclassed(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.body = keras.Sequential([keras.layers.Dense(8, dtype="mixed_bfloat16"), keras.layers.Dropout(0.5)])
+            self.head = keras.layers.Dense(1, dtype="bfloat16")
+
+        def call(self, inputs, training=False):
+            inputs = inputs["f"] if isinstance(inputs, dict) else inputs
+            return self.head(self.body(inputs, training=training))
+
+    def run(path, after=None):
+        keras.utils.set_random_seed(1 if path is None or not path.exists() else 2)
+        layers = [keras.layers.Dense(8, dtype="mixed_bfloat16"), keras.layers.Dropout(0.5), keras.layers.Dense(1)]
+        model = keras.Sequential(layers) if kind == "sequential" else Subclassed()
+        model.compile(keras.optimizers.Adam(0.05), "mse", metrics=["mae"], run_eagerly=True)
+        whole = dataset()
+        data = rl.Dataset(whole.frame, {"f": rl.Features(np.eye(NUM_ROWS, dtype=np.float32))}, target=rl.Column("y"))
+        resume = None if path is None else rowlock.keras.Resume(path, 1)
+        callbacks = [] if after is None else [InterruptAfter(after)]
+        history = rowlock.keras.fit(
+            model, data.batches(8, seed=4), epochs=2, callbacks=callbacks, verbose=0, resume=resume
+        )
+        return history.history, [np.asarray(value, np.float32) for value in model.get_weights()]
+
+    history, weights = run(None)
+    with pytest.raises(InterruptedRunError):
+        run(tmp_path / "run.state", 4)
+    again, resumed = run(tmp_path / "run.state")
+    assert again == history
+    assert all(np.array_equal(one, other) for one, other in zip(weights, resumed, strict=True))
+
+
+def test_the_same_model_may_go_on_in_the_same_process(tmp_path):
+    keras.utils.set_random_seed(1)
+    model, whole = model_of("plateau"), trained(None, "plateau")[0]
+    for after in (STEPS + 2, 3):
+        with pytest.raises(InterruptedRunError):
+            trained(tmp_path / "run.state", "plateau", model=model, after=after)
+    resumed = trained(tmp_path / "run.state", "plateau", model=model)[0]
+    assert all(np.array_equal(one, other) for one, other in zip(whole, resumed, strict=True))
+
+
 def test_a_finished_run_returns_at_once_and_goes_on_to_more_epochs(tmp_path):
     path, rows = tmp_path / "run.state", {}
     first, history, _ = trained(path)
@@ -281,7 +325,8 @@ def test_csv_logs_and_checkpoints_go_on(tmp_path):
     trained(None, callbacks=files(tmp_path / "whole"))
     for after in (3, STEPS):
         with pytest.raises(InterruptedRunError):
-            trained(tmp_path / "run.state", callbacks=[*files(tmp_path / "killed"), InterruptAfter(after)])
+            trained(tmp_path / "run.state", callbacks=[*(left := files(tmp_path / "killed")), InterruptAfter(after)])
+        left[0].csv_file.close()  # as the end of a process does
     callbacks = files(tmp_path / "killed")
     trained(tmp_path / "run.state", callbacks=callbacks)
     assert (tmp_path / "killed" / "log.csv").read_text() == (tmp_path / "whole" / "log.csv").read_text()
@@ -302,6 +347,8 @@ def test_wrong_arguments_are_answered(arguments, message):
         rowlock.keras.Resume(*arguments)
     with pytest.raises(ConfigError, match="every_seconds is a time"):
         rowlock.keras.Resume("a", every_seconds=-1)
+    with pytest.raises(ConfigError, match="resume= is for one process"):
+        rowlock.keras.fit(model_of(), dataset().batches(4, shard=(0, 2), last="drop"), epochs=1, resume="a")
 
 
 def test_every_seconds_saves_within_an_epoch(tmp_path):
@@ -324,10 +371,11 @@ def killed_or_done(path, journal, death):
 
 def test_kill_9_at_a_step_in_validation_and_while_saving_changes_neither_rows_nor_weights(tmp_path):
     rng = np.random.default_rng()
-    deaths = [f"step {rng.integers(2, 6)}", "validation 1", f"rename {rng.integers(6, 11)}", "never 0"]
-    assert not killed_or_done(tmp_path / "whole.state", tmp_path / "whole.txt", "never 0")
+    places = [f"step {rng.integers(2, 6)}", "validation 1", f"rename {rng.integers(3, 6)}"]
+    deaths = [*rng.choice(places, 2, replace=False).tolist(), "never 0"]  # another pair each time: a life takes seconds
+    live(tmp_path / "whole.state", tmp_path / "whole.txt", "never 0")
     lives = [killed_or_done(tmp_path / "run.state", tmp_path / "run.txt", death) for death in deaths]
-    assert lives == [True, True, True, False], deaths
+    assert lives == [True, True, False], deaths
     whole, run = (json.loads((tmp_path / name).with_suffix(".end").read_text()) for name in ("whole.txt", "run.txt"))
     assert run == whole, deaths
     planned = [line.split() for line in (tmp_path / "whole.txt").read_text().splitlines()]
@@ -371,7 +419,8 @@ def live(path, journal, death):
         passed("rename", num_renamed)
         return replace(self, target)
 
-    Path.replace = dying_replace
+    if what == "rename":
+        Path.replace = dying_replace
     keras.utils.set_random_seed(1 if not path.exists() else int.from_bytes(os.urandom(2)))
     model, data = model_of(eagerly=False), dataset()
     loader, valid = data.batches(BATCH_SIZE, seed=4), data.select(range(20)).batches(BATCH_SIZE, shuffle=False)

@@ -35,6 +35,8 @@ class Output(NamedTuple):
     name: str
     """Key in a dict of outputs, else the name of the layer."""
     tensor: Any
+    is_key: bool = False
+    """Whether it is of a dict of outputs."""
 
 
 def check_targets(dataset: Dataset, model: Any) -> None:
@@ -68,7 +70,7 @@ def outputs_of(model: Any) -> list[Output] | None:
     if isinstance(declared, dict):
         if not all(hasattr(tensor, "shape") for tensor in declared.values()):
             return None
-        return [Output(name, tensor) for name, tensor in declared.items()]
+        return [Output(name, declared[name], is_key=True) for name in sorted(declared)]  # as Keras flattens it
     if len(names) != len(flat):
         return None
     return [Output(name, tensor) for name, tensor in zip(names, flat, strict=True)]
@@ -111,9 +113,13 @@ def _pairs(specs: Mapping[str, ArraySpec], outputs: list[Output], losses: Mappin
                 f" target={{{', '.join(f'{name!r}: ...' for name in by_name)}}}"
             )
         return {"": outputs[0]}
-    if len(specs) == len(outputs) == 1:
-        return dict(zip(specs, outputs, strict=True))
-    if set(specs) == set(by_name) or (losses and set(losses) <= set(specs) < set(by_name)):
+    if len(outputs) == 1 and len(specs) == 1 and not outputs[0].is_key:
+        raise ConfigError(
+            f"the data have a dict of one target, {list(specs)}, which Keras does not take for a model of one output:"
+            " give the target itself, target=rl.Labels('label')"
+        )
+    of_some = bool(losses) and outputs[0].is_key and set(losses) <= set(specs) < set(by_name)
+    if set(specs) == set(by_name) or of_some:
         return {name: by_name[name] for name in specs}
     raise ConfigError(
         f"the targets of the data are {list(specs)}, the outputs of the model {list(by_name)}: they must have the same"

@@ -21,7 +21,7 @@ def facts_of_model(model: Any) -> dict[str, Any]:
     """
     return {
         "layers": [[type(layer).__name__, _settings(layer)] for layer in _layers(model)],
-        "optimizer": [type(model.optimizer).__name__, _settings(model.optimizer)],
+        "optimizer": [type(model.optimizer).__name__, _without_rate(_settings(model.optimizer))],
         "loss": _named(getattr(model, "loss", None)),
         "variables": [[_without_number(variable.path), list(variable.shape), str(variable.dtype)] for variable in
                       model.variables],
@@ -62,6 +62,11 @@ def _settings(thing: Any) -> dict[str, Any]:
         return {}
     cleaned: dict[str, Any] = _cleaned(settings)
     return cleaned
+
+
+def _without_rate(settings: dict[str, Any]) -> dict[str, Any]:
+    """Leave a learning rate out that is a number: it changes in training, and is saved as a variable."""
+    return {name: value for name, value in settings.items() if name != "learning_rate" or isinstance(value, dict)}
 
 
 def _cleaned(value: Any) -> Any:

@@ -180,9 +180,7 @@ class SavedRun:
         try:
             self._write(within_epoch=within_epoch, finished=finished)
         except OSError as error:
-            _LOG.warning(
-                "%s was not saved (%s): the state of before is kept, training goes on", self._resume.path, error
-            )
+            _LOG.warning("%s was not saved: %s. The state of before is kept", self._resume.path, error)
 
     def _write(self, *, within_epoch: bool, finished: bool = False) -> None:
         getattr(self._model, "jax_state_sync", lambda: None)()
@@ -215,8 +213,8 @@ class SavedRun:
         wrong += differences(saved["model"], self._facts["model"])
         if wrong:
             raise StateError(
-                f"{self._resume.path} is of another run: {'; '.join(wrong)}. Nothing was changed. Call with what it was,"
-                " or name another file to begin anew."
+                f"{self._resume.path} is of another run: {'; '.join(wrong)}. Nothing was changed. Call with what it"
+                " was, or name another file to begin anew."
             )
 
     def _restore_history(self) -> None:

@@ -61,7 +61,7 @@ def read_state(path: Path) -> RunState:
         The file is not one of these, or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as members:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as members:
             arrays = {name: members[name] for name in members.files}
         facts = json.loads(arrays.pop(_FACTS).tobytes())
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

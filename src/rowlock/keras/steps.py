@@ -50,9 +50,6 @@ class StepBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no t
         What happened to a batch last: TensorFlow passes only its text on.
     """
 
-    lock = threading.Lock()
-    """One for all: a thread that TensorFlow forgot may still ask an earlier object about the same loader."""
-
     def __init__(
         self,
         loader: Loader,
@@ -68,6 +65,7 @@ class StepBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no t
     ) -> None:
         super().__init__(workers=1, use_multiprocessing=False)
         self.last_error: BaseException | None = None
+        self._lock = threading.Lock()  # TensorFlow takes batches in a thread of its own
         self._loader = loader
         self._first = first
         self._num_steps = num_steps
@@ -87,7 +85,7 @@ class StepBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no t
         return None if self._endless else self._num_steps
 
     def __getitem__(self, index: int) -> Any:
-        with self.lock:
+        with self._lock:
             if index in self._probed:
                 return self._probed[index]
             if self._last is not None and (self._is_closed or index >= self._num_steps):
@@ -100,7 +98,7 @@ class StepBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no t
 
     def close(self) -> None:
         """Leave the loader alone from now on, whatever TensorFlow's thread still asks for."""
-        with self.lock:
+        with self._lock:
             self._is_closed = True
             self._probed = {}
 

@@ -91,6 +91,11 @@ def fit(
     """
     train, valid = _batches(train, "train"), None if valid is None else _batches(valid, "valid")
     _check(model, train, valid, callbacks)
+    if resume is not None and train.loader.plan.world_size > 1:
+        raise ConfigError(
+            "resume= is for one process: several ranks would be killed at different steps. Save on your own, at one"
+            " step of all ranks: model.save_weights and loader.state_dict()"
+        )
     schedule = Schedule.of(train.loader, epochs, initial_epoch, steps_per_epoch)
     _check_executions(model, schedule)
     saved = None if resume is None else SavedRun(resume if isinstance(resume, Resume) else Resume(resume), model)
@@ -234,7 +239,8 @@ def _check_executions(model: Any, schedule: Schedule) -> None:
     if isinstance(at_once, int) and num_steps % at_once:
         raise ConfigError(
             f"steps_per_execution={at_once} does not divide the {num_steps} steps of an epoch, and Keras would go on"
-            f" beyond its end: pass steps_per_epoch={max(1, num_steps // at_once) * at_once}, or compile with another number"
+            f" beyond its end: pass steps_per_epoch={max(1, num_steps // at_once) * at_once}, or compile with"
+            " another number"
         )
 
 
