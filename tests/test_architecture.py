@@ -37,8 +37,9 @@ LAYERS = [
     "progress",
     "keras torch jax ray",
     "__init__",
-    "demo folders notes selftest store_report",
+    "demo folders machine notes selftest store_report",
     "checking looking showing",
+    "benching",
     "cli",
     "__main__",
 ]
