@@ -166,12 +166,12 @@ class DataOptions:
         """
         import rowlock as rl
 
-        found: list[tuple[str, rl.Input]] = []
+        joins, found = self.joins, list[tuple[str, rl.Input]]()
         for name, column in self.images.items():
             images = rl.Images(column, size=self.image_size, root=self.image_root, augment=augment, cache=cache)
             found.append((name, images))
         for name, address in self.stores.items():
-            found.append((name, rl.Features(address, key=self.joins.get(name), standardize=standardize)))
+            found.append((name, rl.Features(address, key=joins.get(name), standardize=standardize)))
         if self.column_names:
             found.append(("columns", rl.Columns(self.column_names)))
         if not found:
