@@ -400,7 +400,7 @@ def test_ctrl_c_prints_what_was_found_until_then(tmp_path):
     frame = pd.DataFrame({"path": [f"{number}.jpg" for number in range(4000)], "label": ["only"] * 4000})
     frame.to_parquet(tmp_path / "t.parquet")
     process = subprocess.Popen(
-        [sys.executable, "-m", "rowlock", "check", "t.parquet", "--image", "path", "--target", "label", "--size", "900"],
+        [sys.executable, "-m", "rowlock", "check", "t.parquet", "--image", "path", "--target", "label", "--size", "9"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"COLUMNS": "160"},
     )  # fmt: skip
     try:

@@ -16,7 +16,7 @@ __all__ = ["renderable"]
 
 _STAGES = (("read", "#0072b2"), ("decode", "#d55e00"), ("transform", "#cc79a7"), ("gather", "#009e73"))
 _BAR = 32
-_LITTLE = 0.002  # of the time: not worth a line
+_LITTLE = 0.01  # of the time: not worth a line
 
 
 def renderable(found: Bench, width: int, *, ascii_only: bool = False, letters: bool = False) -> Group:
@@ -31,8 +31,7 @@ def renderable(found: Bench, width: int, *, ascii_only: bool = False, letters: b
             _stages(found, bar, None if letters or ascii_only else block),
             Text(),
         ]
-    parts.append(Text(f"the consumer waited {found.wait_share:.0%} of the time, since it does nothing else here;"
-                      f" batches took {decimal(found.memory_bytes)}"))  # fmt: skip
+    parts.append(Text(f"batches took {decimal(found.memory_bytes)} of memory at most"))
     parts += [Text(found.advice, "italic"), *(Text(note, "dim") for note in found.notes)]
     return Group(*parts)
 

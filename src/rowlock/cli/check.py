@@ -9,7 +9,8 @@ import typer
 
 from rowlock.cli.commands import examples
 from rowlock.cli.data_options import DataOptions, takes_data
-from rowlock.cli.terminal import PROBLEM, STOPPED, console, errors
+from rowlock.cli.progress import progress_bar
+from rowlock.cli.terminal import PROBLEM, STOPPED, console
 from rowlock.errors import ConfigError, RowlockError
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ def check(
 
     subject = _subject(data, split, stratify, group)
     subject.settings = _settings(sample, seconds, data.seed, full=full)
-    subject.progress = errors.is_terminal and not as_json
-    report = check_parts(subject)
+    with progress_bar("reading", shown=not as_json) as subject.progress:
+        report = check_parts(subject)
     _print(report, as_json=as_json)
     if not report.is_complete:
         raise typer.Exit(STOPPED)

@@ -22,7 +22,9 @@ __all__ = ["CardLook", "draw_card"]
 
 _PAD: Final = 8
 _LINE: Final = 20
-_SPARK: Final = 44
+_SPARK: Final = 48
+_NAME: Final = 13
+"""Height of a series' name, where there are several."""
 _MOST_PICTURES: Final = 6
 _LEAST_WIDTH: Final = 150
 
@@ -78,10 +80,13 @@ def draw_card(sheet: Image.Image, corner: tuple[int, int], facts: RowFacts, look
         at += _LINE
     for place, (name, limits) in enumerate(look.ranges.items()):
         if name in facts.series:
-            line = sparkline(facts.series[name], limits, (room, _SPARK - 8), ACCENT[place % len(ACCENT)], CARD)
-            sheet.paste(line, (inside, at + 6))
-            if len(look.ranges) > 1:
-                draw.text((inside, at), name, FAINT, font(10))
+            above = _NAME if len(look.ranges) > 1 else 0
+            size = (room, _SPARK - 8 - above)
+            sheet.paste(
+                sparkline(facts.series[name], limits, size, ACCENT[place % len(ACCENT)], CARD), (inside, at + 6 + above)
+            )
+            if above:
+                draw.text((inside, at + 4), fitted(name, font(10), room), FAINT, font(10))
         at += _SPARK
 
 

@@ -18,7 +18,7 @@ def codec_facts() -> dict[str, str | None]:
 
     found: dict[str, str | None] = {
         "jpeg": f"simplejpeg {installed('simplejpeg')}",
-        "libjpeg-turbo (of Pillow)": features.version("libjpeg_turbo"),
+        "jpeg (Pillow)": f"libjpeg-turbo {features.version('libjpeg_turbo') or 'of an unknown version'}",
     }
     found |= {name: features.version(name) for name in _OF_PILLOW}
     found["heic"] = f"pillow-heif {installed('pillow-heif')}" if importlib.util.find_spec("pillow_heif") else None

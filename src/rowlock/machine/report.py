@@ -45,7 +45,7 @@ def machine_lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     processor, packages = facts["processor"], facts["packages"]
     needed = [(name, packages[name] or "not installed") for name in NEEDED]
     optional = [(name, packages[name]) for name in OPTIONAL if packages[name]]
-    absent = [name for name in OPTIONAL if not packages[name]]
+    absent = [name for name in OPTIONAL if not packages[name] and not packages.get(f"{name}-cpu")]
     return [
         ("rowlock", facts["rowlock"]),
         ("python", facts["python"]),
