@@ -50,6 +50,7 @@ def check(
     from rowlock.checking import check_parts
 
     subject = _subject(data, split, stratify, group)
+    subject.dataset = _dataset(data) if seconds else None
     subject.settings = _settings(sample, seconds, data.seed, full=full)
     with progress_bar("reading", shown=not as_json) as subject.progress:
         report = check_parts(subject)
@@ -76,7 +77,7 @@ def _subject(data: DataOptions, split: str | None, stratify: str | None, group: 
     if data.key is not None:
         table.column(data.key)  # a name that is not there is misuse; keys that cannot be keys are found
     opened = open_inputs(table, inputs, [] if target is None else [("", target)])
-    return Subject(_parts(table, opened, split, stratify, group, data.seed), dataset=_dataset(data))
+    return Subject(_parts(table, opened, split, stratify, group, data.seed))
 
 
 def _parts(

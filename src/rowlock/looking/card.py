@@ -42,18 +42,15 @@ class CardLook:
     has_values: bool
 
     @staticmethod
-    def of(dataset: Dataset, tile: int, ranges: dict[str, tuple[float, float]]) -> CardLook:
+    def of(dataset: Dataset, tile: int, ranges: dict[str, tuple[float, float]], *, has_values: bool) -> CardLook:
         """Return a look that has room for everything."""
         widths = []
-        for role, name, what in definitions_of(dataset):
+        for role, _, what in definitions_of(dataset):
             if role == "input" and isinstance(what, Images):
                 height, width = what.size
                 count = min(_MOST_PICTURES, what.num_images or 1)
                 widths += [round(tile * width / height)] * count
-                del name
         across = max(_LEAST_WIDTH, sum(widths) + 4 * max(0, len(widths) - 1))
-        shown = {name for name, spec in dataset.input_specs.items() if name in ranges and spec.shape}
-        has_values = len(dataset.input_specs) > len(shown) + bool(widths)
         tall = (tile if widths else 0) + _LINE + _SPARK * len(ranges) + _LINE * has_values
         return CardLook(across + 2 * _PAD, tall + 2 * _PAD, tile if widths else 0, ranges, has_values)
 
