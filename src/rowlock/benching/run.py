@@ -92,6 +92,9 @@ def _cold(
 ) -> None:
     """Read every row once, after the system was asked to forget the files."""
     say("cold")
+    if not files:
+        result.notes.append("nothing is read from files, so there is nothing cold")
+        return
     if not drop(files):
         result.notes.append("cold was not measured: this system cannot be asked to forget files")
         return

@@ -23,7 +23,9 @@ def renderable(found: Bench, width: int, *, ascii_only: bool = False, letters: b
     """Return what rich prints; with `letters`, stages are told apart by their initials and not by colour."""
     block = "#" if ascii_only else "\N{FULL BLOCK}"
     bar = max(8, min(_BAR, width - 48))
-    parts: list[Any] = [Text(f"rows/s, batches of {found.batch_size:,} of {found.num_rows:,} rows", "bold")]
+    parts: list[Any] = [
+        Text(f"rows/s, {found.num_rows:,} row{'s' * (found.num_rows != 1)} in batches of {found.batch_size:,}", "bold")
+    ]
     parts += [_rates(found, bar, block), Text()]
     if found.stages:
         parts += [

@@ -120,7 +120,7 @@ def _write_as(rows: Any, path: Path, suffix: str) -> None:
 def _show(made: FolderTable, out: Path, *, absolute: bool) -> None:
     rows = made.rows
     lines = [
-        ("table", f"{out}: {rows.num_rows:,} rows, columns {', '.join(rows.column_names)}"),
+        ("table", f"{out}: {rows.num_rows:,} row{'s' * (rows.num_rows != 1)}, columns {', '.join(rows.column_names)}"),
         (
             "pictures",
             f"{'absolute paths' if absolute else 'paths relative to'} {'' if absolute else made.folder}".strip(),
