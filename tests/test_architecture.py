@@ -38,8 +38,9 @@ LAYERS = [
     "progress",
     "keras torch jax ray",
     "__init__",
-    "demo folders notes selftest store_report training",
+    "demo folders machine notes selftest store_report training",
     "checking looking showing",
+    "benching",
     "cli",
     "__main__",
 ]

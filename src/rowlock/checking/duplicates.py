@@ -61,7 +61,7 @@ def repeats(subject: Subject) -> Iterator[Finding]:
         again = np.flatnonzero(count > 1)
         if len(again):
             total = int((count[again] - 1).sum())
-            part = f" in {naming.part.name}" if subject.is_split else ""
+            part = f" ({naming.part.name})" if subject.is_split else ""
             yield Finding(
                 "repeated-paths",
                 "note",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rowlock.errors import ConfigError
+from rowlock.folders.naming import shown
 from rowlock.inputs import Images
 from rowlock.pictures.paths import as_binary, to_arrow
 from rowlock.pictures.roots import Root
@@ -50,8 +50,8 @@ class PictureFiles:
         return len(self.paths)
 
     def shown(self, file: int) -> str:
-        """Return a path as text."""
-        return os.fsdecode(self.paths[file])
+        """Return a path as text that can always be printed."""
+        return shown(self.paths[file])
 
 
 def picture_files(subject: Subject) -> PictureFiles:

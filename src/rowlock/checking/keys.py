@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rowlock.checking.report import Finding, amount
-from rowlock.checking.stores import stores_of
 from rowlock.checking.subject import NUM_EXAMPLES
 from rowlock.errors import RowlockError
 
@@ -53,7 +52,7 @@ def repeated_keys(subject: Subject) -> Iterator[Finding]:
 
 def unused_rows(subject: Subject) -> Iterator[Finding]:
     """Find stores with rows that no row of the table refers to."""
-    for stored in stores_of(subject):
+    for stored in subject.stores:
         column = getattr(stored.opened.what, "key", None) or stored.part.table.key
         if stored.store is None or stored.opened.reader is None or stored.store.key_kind is None or column is None:
             continue

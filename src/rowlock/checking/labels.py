@@ -39,11 +39,11 @@ def label_balance(subject: Subject) -> Iterator[Finding]:
         lopsided = largest / smallest >= IMBALANCE
         examples = tuple(
             Example(detail=f"{label!r}: {count:,} rows, {count / counts.total():.1%}")
-            for label, count in counts.most_common(NUM_EXAMPLES)
+            for label, count in (counts.most_common(NUM_EXAMPLES) if len(counts) > 2 else [])
         )
         message = (
-            f"{len(counts):,} classes: {most!r} has {largest:,} rows, {least!r} {smallest:,}, as"
-            f" {largest / smallest:,.1f} to 1"
+            f"{len(counts):,} classes: {most!r} has {largest:,} rows, {least!r} {smallest:,}"
+            f" ({largest / smallest:,.1f} to 1)"
         )
         yield Finding(
             "label-balance",

@@ -62,7 +62,7 @@ def unreadable(subject: Subject) -> Iterator[Finding]:
 def _finding(subject: Subject, naming: Naming, places: list[int], check: str, texts: list[str], advice: str) -> Finding:
     faults, files = subject.scan.faults, subject.files
     reasons = Counter(faults[int(naming.files[place])].reason.split(":")[0].split(" (")[0] for place in places)
-    part = f" in {naming.part.name}" if subject.is_split else ""
+    part = f" ({naming.part.name})" if subject.is_split else ""
     kinds = f", for {len(reasons)} reasons" if len(reasons) > 1 and check != "missing" else ""
     examples = tuple(
         naming.part.example(

@@ -157,10 +157,10 @@ class Report:
     @property
     def summary(self) -> str:
         """One line."""
-        counted = [f"{count} {name}{'s' * (count != 1)}" for name, count in self.counts.items() if count]
-        total = f"{sum(self.parts.values()):,} rows"
+        counted = [amount(count, name, f"{name}s") for name, count in self.counts.items() if count]
+        total = amount(sum(self.parts.values()), "row", "rows")
         if self.num_pictures:
-            total += f", {self.num_pictures_read:,} of {self.num_pictures:,} pictures read"
+            total += f", {self.num_pictures_read:,} of {amount(self.num_pictures, 'picture', 'pictures')} read"
         ending = "" if self.is_complete else "; stopped before the end"
         return f"{', '.join(counted) or 'nothing is wrong'} ({total}, {self.seconds:.1f} s{ending})"
 

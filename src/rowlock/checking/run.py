@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rowlock.dataset import Dataset
     from rowlock.store.progress import Progress
 
-__all__ = ["CHECKS", "check_datasets", "check_parts"]
+__all__ = ["CHECKS", "check_datasets", "check_parts", "part_of"]
 
 CHECKS: Final[dict[str, Callable[[Subject], Iterator[Finding]]]] = {
     "keys": keys.bad_keys,
@@ -81,7 +81,7 @@ def check_datasets(
         if not isinstance(other, Dataset):
             raise ConfigError(f"check takes the other parts: train.check(valid, test); not {type(other).__name__}")
     named = names or (["data"] if len(datasets) == 1 else _usual_names(len(datasets)))
-    parts = [_part(name, data) for name, data in zip(named, datasets, strict=True)]
+    parts = [part_of(name, data) for name, data in zip(named, datasets, strict=True)]
     settings = Settings(sample, full, speed_seconds, seed)
     return check_parts(Subject(parts, settings, datasets[0], progress))
 
@@ -119,7 +119,8 @@ def check_parts(subject: Subject) -> Report:
     )
 
 
-def _part(name: str, data: Dataset) -> Part:
+def part_of(name: str, data: Dataset) -> Part:
+    """Return a dataset as a part to be checked."""
     opened = data._opened  # noqa: SLF001 - what its parts share is no business of users
     inputs = [
         OpenedInput(role, label, what, slot.reader)

@@ -96,13 +96,13 @@ class Scan:
         for file in range(start, stop):
             try:
                 self._look(file)
-            except FileNotFoundError as error:
-                self.faults[file] = Fault("missing", str(error))
             except RowError as error:
                 gone = isinstance(error.__cause__, FileNotFoundError)
                 self.faults[file] = Fault("missing" if gone else error.stage, error.reason)
             except OSError as error:
                 self.faults[file] = Fault("disk", str(error))
+            except MemoryError:
+                self.faults[file] = Fault("decode", "its pixels do not fit into memory")
             self.is_read[file] = True
         return stop
 

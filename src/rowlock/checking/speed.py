@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["estimate"]
 
 _BATCH_ROWS = 64
+_MOST_BAD = 0.1
 
 
 def estimate(dataset: Dataset, seconds: float) -> Estimate | None:
@@ -25,7 +26,7 @@ def estimate(dataset: Dataset, seconds: float) -> Estimate | None:
     Returns
     -------
     Estimate or None
-        None where no batch can be made.
+        None where no batch can be made, or where many rows of them are bad.
     """
     loader = None
     try:
@@ -34,12 +35,14 @@ def estimate(dataset: Dataset, seconds: float) -> Estimate | None:
             loader = dataset.batches(batch_rows, on_error="mask", max_bad=1.0, augment=False, engine=engine)
             for _ in _for_seconds(loader, seconds):
                 pass
-            stats = loader.stats()
+            stats, num_bad = loader.stats(), len(loader.bad_rows)
     except (RowlockError, OSError):
         return None
     finally:
         if loader is not None:
             loader.close()
+    if num_bad > _MOST_BAD * min(stats.num_rows, len(dataset)):  # the rate of rows that are not there says nothing
+        return None
     running = stats.elapsed_seconds - stats.startup_seconds
     num_rows = stats.num_rows - batch_rows
     if num_rows <= 0 or running <= 0:  # one batch was all
@@ -64,5 +67,5 @@ def _for_seconds(loader: Any, seconds: float) -> Iterator[Any]:
             given += 1
             if time.perf_counter() > stop and given > 1:
                 return
-        if time.perf_counter() > stop:
+        if time.perf_counter() > stop and given > 1:
             return

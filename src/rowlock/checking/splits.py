@@ -23,12 +23,16 @@ __all__ = ["shared_pictures", "shared_rows"]
 def shared_rows(subject: Subject) -> Iterator[Finding]:
     """Find rows, or keys, that two parts have."""
     for one, other in itertools.combinations(subject.parts, 2):
-        rows, what = _shared(one, other)
+        rows, by_key = _shared(one, other)
         if len(rows):
+            what = (
+                ("row of {0} has a key", "rows of {0} have a key") if by_key else ("row of {0} is", "rows of {0} are")
+            )
+            text = amount(len(rows), *(words.format(one.name) for words in what))
             yield Finding(
                 "shared-rows",
                 "error",
-                f"{amount(len(rows), f'{what} of {one.name} is', f'{what}s of {one.name} are')} in {other.name} too",
+                f"{text} {'that is ' * by_key}in {other.name} too",
                 len(rows),
                 None,
                 "split by group= / --group, so that what belongs together stays together",
@@ -62,16 +66,16 @@ def shared_pictures(subject: Subject) -> Iterator[Finding]:
             )
 
 
-def _shared(one: Part, other: Part) -> tuple[Int64Array, str]:
-    """Return rows of `one` that are in `other` too, and what is shared."""
+def _shared(one: Part, other: Part) -> tuple[Int64Array, bool]:
+    """Return rows of `one` that are in `other` too, and whether their keys say so."""
     if one.table is other.table and (one.table.key is None or one.keys is None):
-        return np.intersect1d(one.rows, other.rows), "row"
+        return np.intersect1d(one.rows, other.rows), False
     if one.keys is None or other.keys is None or None in {one.table.key, other.table.key}:
-        return np.empty(0, np.int64), "row"
+        return np.empty(0, np.int64), False
     if one.keys.kind != other.keys.kind:
-        return np.empty(0, np.int64), "key"
+        return np.empty(0, np.int64), True
     found = np.isin(one.keys.hash()[one.rows], other.keys.hash()[other.rows])
-    return one.rows[found], "key"
+    return one.rows[found], True
 
 
 def _example(

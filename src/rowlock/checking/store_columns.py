@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rowlock.checking.report import Example, Finding, Severity
-from rowlock.checking.stores import stores_of
 from rowlock.checking.subject import NUM_EXAMPLES
 from rowlock.errors import StoreError
 
@@ -24,7 +23,7 @@ __all__ = ["store_columns"]
 
 def store_columns(subject: Subject) -> Iterator[Finding]:
     """Find columns with missing or infinite values, and columns of one value; over all rows of the store."""
-    for stored in stores_of(subject):
+    for stored in subject.stores:
         found = _statistics(stored)
         if found is not None and found.num_rows:
             yield from _missing(stored, found)

@@ -36,7 +36,7 @@ def stores_of(subject: Subject) -> Iterator[Stored]:
 def damaged(subject: Subject) -> Iterator[Finding]:
     """Find stores that are damaged: their metadata and sizes, or with `full` every row."""
     done = set()
-    for stored in stores_of(subject):
+    for stored in subject.stores:
         store = stored.store
         if store is None or store.path in done:
             continue
@@ -68,7 +68,7 @@ def damaged(subject: Subject) -> Iterator[Finding]:
 
 def dear_sources(subject: Subject) -> Iterator[Finding]:
     """Find sources of other formats whose rows are dear to read in random order."""
-    for stored in stores_of(subject):
+    for stored in subject.stores:
         cost = None if stored.opened.reader is None else stored.opened.reader.access_cost
         if cost is not None:
             yield Finding(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rowlock.arrays import Int64Array
     from rowlock.checking.files import PictureFiles
     from rowlock.checking.scan import Scan
+    from rowlock.checking.stores import Stored
     from rowlock.dataset import Dataset
     from rowlock.inputs import Input
     from rowlock.inputs.base import Reader
@@ -115,6 +116,13 @@ class Subject:
         from rowlock.checking.scan import Scan  # noqa: PLC0415 - decoders are loaded where there are pictures
 
         return Scan(self.files, self.progress)
+
+    @cached_property
+    def stores(self) -> Sequence[Stored]:
+        """The inputs of features, and the stores behind them."""
+        from rowlock.checking.stores import stores_of  # noqa: PLC0415 - that module needs this one
+
+        return list(stores_of(self))
 
     @property
     def is_split(self) -> bool:

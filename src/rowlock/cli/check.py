@@ -9,7 +9,8 @@ import typer
 
 from rowlock.cli.commands import examples
 from rowlock.cli.data_options import DataOptions, takes_data
-from rowlock.cli.terminal import PROBLEM, STOPPED, console, errors
+from rowlock.cli.progress import progress_bar
+from rowlock.cli.terminal import PROBLEM, STOPPED, console
 from rowlock.errors import ConfigError, RowlockError
 
 if TYPE_CHECKING:
@@ -49,9 +50,10 @@ def check(
     from rowlock.checking import check_parts
 
     subject = _subject(data, split, stratify, group)
+    subject.dataset = _dataset(data) if seconds else None
     subject.settings = _settings(sample, seconds, data.seed, full=full)
-    subject.progress = errors.is_terminal and not as_json
-    report = check_parts(subject)
+    with progress_bar("reading", shown=not as_json) as subject.progress:
+        report = check_parts(subject)
     _print(report, as_json=as_json)
     if not report.is_complete:
         raise typer.Exit(STOPPED)
@@ -75,7 +77,7 @@ def _subject(data: DataOptions, split: str | None, stratify: str | None, group: 
     if data.key is not None:
         table.column(data.key)  # a name that is not there is misuse; keys that cannot be keys are found
     opened = open_inputs(table, inputs, [] if target is None else [("", target)])
-    return Subject(_parts(table, opened, split, stratify, group, data.seed), dataset=_dataset(data))
+    return Subject(_parts(table, opened, split, stratify, group, data.seed))
 
 
 def _parts(

@@ -41,12 +41,15 @@ class Group(TyperGroup):
         except BrokenPipeError:
             silence()
             raise typer.Exit(PIPE_CLOSED) from None
-        except KeyboardInterrupt as stop:
-            errors.print(escape(str(stop) or "stopped"), soft_wrap=True)
-            raise typer.Exit(STOPPED) from None
         except RowlockError as error:
             errors.print(f"[bold red]{type(error).__name__}[/]: {escape(str(error))}")
             raise typer.Exit(MISUSE if isinstance(error, ConfigError) else PROBLEM) from None
+        except OSError as error:  # a disk that is full, a folder that may not be written
+            errors.print(f"[bold red]{type(error).__name__}[/]: {escape(str(error))}")
+            raise typer.Exit(PROBLEM) from None
+        except KeyboardInterrupt as stop:
+            errors.print(escape(str(stop) or "stopped"), soft_wrap=True)
+            raise typer.Exit(STOPPED) from None
 
 
 def examples(*lines: str) -> Callable[[Function], Function]:

@@ -145,7 +145,9 @@ class DataOptions:
 
         return self.root if self.root is not None else recorded_root(self.frame)
 
-    def inputs(self, *, augment: rl.Augment | None = None, standardize: Any = False) -> dict[str, rl.Input]:
+    def inputs(
+        self, *, augment: rl.Augment | None = None, standardize: Any = False, cache: str | None = None
+    ) -> dict[str, rl.Input]:
         """Return the inputs, by name.
 
         Parameters
@@ -154,6 +156,8 @@ class DataOptions:
             Of all pictures.
         standardize : bool or "store"
             Of all feature stores, as in `Features`.
+        cache : str, optional
+            Folder for decoded pictures.
 
         Raises
         ------
@@ -162,11 +166,12 @@ class DataOptions:
         """
         import rowlock as rl
 
-        found: list[tuple[str, rl.Input]] = []
+        joins, found = self.joins, list[tuple[str, rl.Input]]()
         for name, column in self.images.items():
-            found.append((name, rl.Images(column, size=self.image_size, root=self.image_root, augment=augment)))
+            images = rl.Images(column, size=self.image_size, root=self.image_root, augment=augment, cache=cache)
+            found.append((name, images))
         for name, address in self.stores.items():
-            found.append((name, rl.Features(address, key=self.joins.get(name), standardize=standardize)))
+            found.append((name, rl.Features(address, key=joins.get(name), standardize=standardize)))
         if self.column_names:
             found.append(("columns", rl.Columns(self.column_names)))
         if not found:
@@ -185,14 +190,19 @@ class DataOptions:
         return rl.Labels(self.target) if self._are_classes() else rl.Column(self.target)
 
     def dataset(
-        self, *, augment: rl.Augment | None = None, standardize: Any = False, missing: str = "raise"
+        self,
+        *,
+        augment: rl.Augment | None = None,
+        standardize: Any = False,
+        cache: str | None = None,
+        missing: str = "raise",
     ) -> rl.Dataset:
-        """Return the dataset that the options describe."""
+        """Return the dataset that the options describe; arguments as those of `inputs` and `Dataset`."""
         import rowlock as rl
 
         return rl.Dataset(
             self.frame,
-            self.inputs(augment=augment, standardize=standardize),
+            self.inputs(augment=augment, standardize=standardize, cache=cache),
             self.target_input(),
             key=self.key,
             missing=missing,

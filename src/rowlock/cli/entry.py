@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import typer
 
 import rowlock
-from rowlock.cli import check, demo, info, look, pack, predict, selftest, table, train, verify
+from rowlock.cli import bench, check, demo, info, look, pack, predict, selftest, table, train, verify
 from rowlock.cli.commands import Command, Group, epilog_of
 from rowlock.cli.terminal import console, print_anything
 
@@ -22,6 +22,7 @@ COMMANDS: Final = (
     table.table,
     check.check,
     look.look,
+    bench.bench,
     pack.pack,
     train.train,
     predict.predict,

@@ -2,52 +2,62 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.markup import escape
 
 import rowlock
 from rowlock.cli.commands import examples
 from rowlock.cli.terminal import console, show_lines
-from rowlock.store_report import store_lines
 
 __all__ = ["info"]
 
 
-@examples("rowlock info", "rowlock info growth.zarr")
+@examples("rowlock info", "rowlock info --json", "rowlock info growth.zarr")
 def info(
     store: Annotated[Path | None, typer.Argument(help="A feature store to describe.", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
-    """Describe a store; without one, print the versions of everything that matters."""
+    """Describe a store; without one, this installation and machine: versions, processor, codecs, what is bad."""
     if store is None:
-        _show_versions()
+        _installation(as_json=as_json)
         return
+    from rowlock.store_report import store_lines
+
     with rowlock.FeatureStore.open(store) as opened:
-        show_lines(store_lines(opened))
+        if as_json:
+            typer.echo(json.dumps(_store_facts(opened), indent=2))
+        else:
+            show_lines(store_lines(opened))
 
 
-def _show_versions() -> None:
-    import platform
-    from importlib import metadata
+def _installation(*, as_json: bool) -> None:
+    from rowlock.machine import machine_facts, machine_lines
 
-    from rowlock.pictures.versions import versions
-
-    table = Table(box=None, show_header=False)
-    table.add_row("rowlock", rowlock.__version__)
-    table.add_row("python", platform.python_version())
-    table.add_row("system", f"{platform.system()} {platform.machine()}")
-    needed = ("numpy", "numba", "narwhals", "pyarrow", "tensorstore", "blosc2")
-    optional = ("keras", "jax", "torch", "tensorflow", "tensorflow-cpu", "ray", "pandas", "polars", "h5py")
-    for package in (*needed, *optional):
-        table.add_row(package, _version(metadata, package))
-    table.add_row("decoders", versions())
-    console.print(table)
+    facts = machine_facts(rowlock.__version__)
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+        return
+    show_lines(machine_lines(facts))
+    for warning in facts["warnings"]:
+        console.print(f"[yellow]warning[/]: {escape(warning)}")
 
 
-def _version(metadata: Any, package: str) -> str:
-    try:
-        return str(metadata.version(package))
-    except metadata.PackageNotFoundError:
-        return "[dim]not installed[/]"
+def _store_facts(store: rowlock.FeatureStore) -> dict[str, Any]:
+    return {
+        "schema": "rowlock-store-info-1",
+        "path": str(store.path),
+        "uuid": store.uuid,
+        "rows": store.num_rows,
+        "columns": store.num_columns,
+        "column_names": store.columns,
+        "dtype": str(store.dtype),
+        "layout": store.layout,
+        "layout_reason": store.layout_reason,
+        "key_kind": store.key_kind,
+        "key_name": store.key_name,
+        "matrix_bytes": store.matrix_bytes,
+    }

@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 
 from rowlock.cli.commands import examples
+from rowlock.cli.progress import progress_bar
 from rowlock.cli.terminal import console, errors, show_lines
 from rowlock.errors import ConfigError
 
@@ -67,17 +68,18 @@ def table(
     listing = None if csv is None else read_table(csv, key=key, text=[] if csv_file is None else [csv_file])
     if listing is None and csv_file is not None:
         raise ConfigError("--csv-file names a column of the file that --csv names")
-    made = table_from_folder(
-        folder,
-        labels=labels.value,
-        listing=listing,
-        listing_column=csv_file,
-        key=key,
-        absolute=absolute,
-        sizes=sizes,
-        hashes=hashes,
-        progress=console.is_terminal,
-    )
+    with progress_bar("reading pictures") as progress:
+        made = table_from_folder(
+            folder,
+            labels=labels.value,
+            listing=listing,
+            listing_column=csv_file,
+            key=key,
+            absolute=absolute,
+            sizes=sizes,
+            hashes=hashes,
+            progress=progress,
+        )
     _write(made, out, absolute=absolute)
     _show(made, out, absolute=absolute)
 
@@ -118,7 +120,7 @@ def _write_as(rows: Any, path: Path, suffix: str) -> None:
 def _show(made: FolderTable, out: Path, *, absolute: bool) -> None:
     rows = made.rows
     lines = [
-        ("table", f"{out}: {rows.num_rows:,} rows, columns {', '.join(rows.column_names)}"),
+        ("table", f"{out}: {rows.num_rows:,} row{'s' * (rows.num_rows != 1)}, columns {', '.join(rows.column_names)}"),
         (
             "pictures",
             f"{'absolute paths' if absolute else 'paths relative to'} {'' if absolute else made.folder}".strip(),

@@ -35,16 +35,16 @@ def labels_of(paths: Sequence[bytes], source: LabelsFrom) -> tuple[list[str] | N
     source : {"auto", "name", "folder", "none"}
         ``"name"``: what stands before the first dot or the number, ``cat`` of ``cat.0.jpg`` and ``cat_001.jpg``.
         ``"folder"``: the folder that the picture lies in. ``"auto"``: folders if every picture lies in one and there
-        are several; else names if each class has two pictures or more on average; else none.
+        are several, but not one for each; else names if each class has two pictures or more on average; else none.
 
     Raises
     ------
     ConfigError
         Some picture has no class by the way that was asked for.
     """
-    ways = {"folder": (_by_folder, "its folder"), "name": (_by_name, "the start of its name")}
+    ways = {"folder": (_by_folder, "its folder", 1.0), "name": (_by_name, "the start of its name", _MOST_SHARE)}
     if source in ways:
-        find, called = ways[source]
+        find, called, _ = ways[source]
         labels = [find(path) for path in paths]
         if "" in labels:
             raise ConfigError(
@@ -53,10 +53,10 @@ def labels_of(paths: Sequence[bytes], source: LabelsFrom) -> tuple[list[str] | N
             )
         return labels, called
     if source == "auto":
-        for find, called in ways.values():
+        for find, called, most_share in ways.values():
             labels = [find(path) for path in paths]
             counts = Counter(labels)
-            if "" not in counts and 2 <= len(counts) <= max(2.0, _MOST_SHARE * len(paths)):
+            if "" not in counts and 2 <= len(counts) <= max(2.0, most_share * (len(paths) - 1)):
                 return labels, called
     return None, "nothing" if source == "none" else "nothing: neither folders nor names look like classes"
 

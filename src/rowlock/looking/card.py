@@ -22,7 +22,9 @@ __all__ = ["CardLook", "draw_card"]
 
 _PAD: Final = 8
 _LINE: Final = 20
-_SPARK: Final = 44
+_SPARK: Final = 48
+_NAME: Final = 13
+"""Height of a series' name, where there are several."""
 _MOST_PICTURES: Final = 6
 _LEAST_WIDTH: Final = 150
 
@@ -40,18 +42,15 @@ class CardLook:
     has_values: bool
 
     @staticmethod
-    def of(dataset: Dataset, tile: int, ranges: dict[str, tuple[float, float]]) -> CardLook:
+    def of(dataset: Dataset, tile: int, ranges: dict[str, tuple[float, float]], *, has_values: bool) -> CardLook:
         """Return a look that has room for everything."""
         widths = []
-        for role, name, what in definitions_of(dataset):
+        for role, _, what in definitions_of(dataset):
             if role == "input" and isinstance(what, Images):
                 height, width = what.size
                 count = min(_MOST_PICTURES, what.num_images or 1)
                 widths += [round(tile * width / height)] * count
-                del name
         across = max(_LEAST_WIDTH, sum(widths) + 4 * max(0, len(widths) - 1))
-        shown = {name for name, spec in dataset.input_specs.items() if name in ranges and spec.shape}
-        has_values = len(dataset.input_specs) > len(shown) + bool(widths)
         tall = (tile if widths else 0) + _LINE + _SPARK * len(ranges) + _LINE * has_values
         return CardLook(across + 2 * _PAD, tall + 2 * _PAD, tile if widths else 0, ranges, has_values)
 
@@ -78,10 +77,13 @@ def draw_card(sheet: Image.Image, corner: tuple[int, int], facts: RowFacts, look
         at += _LINE
     for place, (name, limits) in enumerate(look.ranges.items()):
         if name in facts.series:
-            line = sparkline(facts.series[name], limits, (room, _SPARK - 8), ACCENT[place % len(ACCENT)], CARD)
-            sheet.paste(line, (inside, at + 6))
-            if len(look.ranges) > 1:
-                draw.text((inside, at), name, FAINT, font(10))
+            above = _NAME if len(look.ranges) > 1 else 0
+            size = (room, _SPARK - 8 - above)
+            sheet.paste(
+                sparkline(facts.series[name], limits, size, ACCENT[place % len(ACCENT)], CARD), (inside, at + 6 + above)
+            )
+            if above:
+                draw.text((inside, at + 4), fitted(name, font(10), room), FAINT, font(10))
         at += _SPARK
 
 

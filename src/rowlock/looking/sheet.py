@@ -98,7 +98,7 @@ def look(
     height = whole_number("tile", tile, 32)
     facts = [facts_of(dataset, int(row), (seed, 0) if augment else None) for row in chosen]
     ranges = ranges_of(facts)
-    card = CardLook.of(dataset, height, ranges)
+    card = CardLook.of(dataset, height, ranges, has_values=any(fact.values for fact in facts))
     across = whole_number("columns", columns, 1) if columns is not None else (_WIDEST - _MARGIN) // (card.width + _GAP)
     across = max(1, min(across, len(facts)))
     down = -(-len(facts) // across)
