@@ -2,16 +2,14 @@
 
     python examples/dogs_and_cats.py [PHOTOS] --features random|informative|none
 
-PHOTOS holds files cat.0.jpg, dog.0.jpg, ...; without it, some are drawn. Of 1000 columns all are noise (``random``), or
-twelve differ a little between dogs and cats (``informative``). It prints the test accuracy, and writes the test rows with
-their predictions, joined by key. On 2002 real photographs, three seeds each:
+PHOTOS holds files cat.0.jpg, dog.0.jpg, ...; without it, some are drawn. Of 1000 columns all are noise (``random``),
+or twelve differ a little between dogs and cats. It prints the test accuracy and writes predictions by key. For 2002
+photographs, three seeds:
 
     none           0.699    0.657    0.715    the photographs alone
     random         0.669    0.669    0.739    do not help: the differences are chance, on 500 rows
     informative    0.798    0.802    0.790    do, though such columns alone reach 0.80 too
 """
-
-from __future__ import annotations
 
 import argparse
 import os
@@ -31,9 +29,8 @@ from rowlock.keras import Branch, merge
 
 def table_of(folder: Path) -> pd.DataFrame:
     """Return one row a photograph: key, path, label."""
-    names = sorted(path.name for path in folder.glob("*.jpg"))
-    keys = [name.removesuffix(".jpg") for name in names]
-    return pd.DataFrame({"object_id": keys, "imgpath": names, "label": [name.split(".")[0] for name in names]})
+    names = pd.Series(sorted(path.name for path in folder.glob("*.jpg")))
+    return pd.DataFrame({"object_id": names.str[:-4], "imgpath": names, "label": names.str[:3]})
 
 
 def model_for(data: rl.Dataset) -> keras.Model:
@@ -48,7 +45,7 @@ def model_for(data: rl.Dataset) -> keras.Model:
     return model
 
 
-def run(folder: Path, out: Path, *, features: str, epochs: int, size: int, seed: int) -> float:
+def run(folder: Path, out: str | Path, *, features: str, epochs: int, size: int, seed: int) -> float:
     """Train, test, write the test rows with their predictions to `out`; return the test accuracy."""
     df = table_of(folder)
     inputs: dict[str, rl.Input] = {"image": rl.Images("imgpath", size=(size, size), root=folder)}
@@ -61,10 +58,9 @@ def run(folder: Path, out: Path, *, features: str, epochs: int, size: int, seed:
         data = rl.Dataset(df, inputs, target=rl.Labels("label", classes=("cat", "dog")), key="object_id")
         train, valid, test = data.split(0.65, 0.1, 0.25, stratify="label", seed=seed)
         keras.utils.set_random_seed(seed)
-        model, validation = model_for(data), valid.batches(32, shuffle=False).to_keras()
-        model.fit(train.batches(32, seed=seed).to_keras(), validation_data=validation, epochs=epochs, verbose=2)
+        model, checked = model_for(data), valid.batches(32, shuffle=False).to_keras()
+        model.fit(train.batches(32, seed=seed).to_keras(), validation_data=checked, epochs=epochs, verbose=2)
         probability = model.predict(test.batches(32, shuffle=False).to_keras(), verbose=0)[:, 0]
-        data.close()
     answers = pd.DataFrame({"object_id": test.keys, "probability_dog": probability})
     table = test.frame.merge(answers, on="object_id", validate="one_to_one")
     table.to_csv(out, index=False)
@@ -74,10 +70,8 @@ def run(folder: Path, out: Path, *, features: str, epochs: int, size: int, seed:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Train on photographs of dogs and cats, and a feature store.")
     parser.add_argument("folder", type=Path, nargs="?", help="photographs cat.N.jpg, dog.N.jpg; drawn if left out")
-    parser.add_argument("--features", choices=("random", "informative", "none"), default="informative")
-    for name, default in {"epochs": 10, "size": 64, "seed": 0}.items():
-        parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--out", type=Path, default=Path("predictions.csv"))
+    for name, default in {"features": "informative", "epochs": 10, "size": 64, "seed": 0, "out": "out.csv"}.items():
+        parser.add_argument(f"--{name}", type=type(default), default=default)
     args = vars(parser.parse_args())
     with tempfile.TemporaryDirectory() as drawn:
         args["folder"] = args["folder"] or made_up.cats_and_dogs(Path(drawn))

@@ -7,8 +7,6 @@ are there is joined to area and rooms. It prints how far off the price is on the
 alone, by the photographs alone, by both. (The houses are drawn; only photographs tell in what condition they are.)
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import tempfile
@@ -47,14 +45,16 @@ def error_of(used: tuple[str, ...], folder: Path, df: pd.DataFrame, epochs: int)
         ]
     )
     branches = {
-        "photos": Branch(convnet, preprocess=layers.Rescaling(1 / 255), per_item="mean", mask="shown"),
+        "photos": Branch(
+            convnet, preprocess=layers.Rescaling(1 / 255), per_item="mean", mask="shown", normalize="layer"
+        ),
         "facts": facts,
     }
     head = keras.Sequential([layers.Dense(32, activation="relu"), layers.Dense(1), layers.Rescaling(100)])
     model = merge({name: branch for name, branch in branches.items() if name in used}, head, data=data)
     if len(used) == 3:
         summary(model)
-    model.compile(keras.optimizers.Adam(5e-3), loss="mae")
+    model.compile(keras.optimizers.Adam(1e-2), loss="mae")
     model.fit(train.batches(32, seed=1).to_keras(), epochs=epochs, verbose=0)
     return model.evaluate(test.batches(32, shuffle=False).to_keras(), verbose=0)
 

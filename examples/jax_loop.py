@@ -6,8 +6,6 @@ All batches have one shape (``last="pad"``: rows that fill the last one up weigh
 It prints loss and accuracy on the validation rows for each epoch.
 """
 
-from __future__ import annotations
-
 import argparse
 import tempfile
 from pathlib import Path
@@ -18,8 +16,6 @@ import made_up
 import numpy as np
 
 import rowlock as rl
-
-LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
 def parameters(key: jax.Array) -> dict[str, jax.Array]:
@@ -33,8 +29,10 @@ def logits(weights: dict[str, jax.Array], inputs: dict[str, jax.Array]) -> jax.A
     """Join the columns of both branches; pictures come as bytes and are scaled here, on the device."""
     pixels = inputs["image"].astype(jnp.float32) / 127.5 - 1
     for name in ("c1", "c2"):
-        made = jax.lax.conv_general_dilated(pixels, weights[name], (2, 2), "SAME", dimension_numbers=LAYOUT)
-        pixels = jax.nn.relu(made)
+        pixels = jax.lax.conv_general_dilated(
+            pixels, weights[name], (2, 2), "SAME", None, None, ("NHWC", "HWIO", "NHWC")
+        )
+        pixels = jax.nn.relu(pixels)
     image = jax.nn.relu(pixels.reshape(len(pixels), -1) @ weights["image"])
     growth = jax.nn.relu(inputs["growth"] @ weights["growth"])
     return jnp.concatenate([image, growth], axis=1) @ weights["head"]
@@ -61,8 +59,7 @@ def main(rows: int, epochs: int, folder: Path) -> None:
     data = rl.Dataset(made_up.animals(folder, rows), inputs, target=rl.Labels("label"), key="object_id")
     train, valid = data.split(0.75, 0.25, stratify="label", seed=0)
     train, valid = train.fit_statistics(valid)
-    weights = parameters(jax.random.key(0))
-    momentum = jax.tree.map(jnp.zeros_like, weights)
+    momentum = jax.tree.map(jnp.zeros_like, weights := parameters(jax.random.key(0)))
     loader, classify = train.batches(32, seed=7, last="pad"), jax.jit(lambda w, x: logits(w, x).argmax(axis=1))
     for epoch in range(epochs):
         losses = []

@@ -76,7 +76,7 @@ def _room(condition: float, rng: np.random.Generator) -> Image.Image:
     picture = Image.new("RGB", (48, 48), tuple(wall.tolist()))
     pen = ImageDraw.Draw(picture)
     for x, y in rng.uniform(0, 48, (rng.poisson(24 * (1 - condition)), 2)).tolist():
-        pen.ellipse((x - 2, y - 2, x + 2, y + 2), fill=tuple((wall // 3).tolist()))
+        pen.ellipse((x - 2, y - 2, x + 2, y + 2), fill=(50, 40, 30))
     left = rng.integers(2, 30)
     pen.rectangle((left, 6, left + 12, 18), fill=(120, 170, 220))
     return picture

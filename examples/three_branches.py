@@ -7,8 +7,6 @@ twelve steps of one number for a second recurrent branch. It prints the test acc
 three, and draws the merged model. (Cats and foxes are drawn; each source leaves a third of the rows open.)
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import tempfile
