@@ -197,7 +197,7 @@ LOADED = """
 import sys, keras, numpy as np
 model = keras.saving.load_model(sys.argv[1])
 given = dict(np.load(sys.argv[2]))
-np.save(sys.argv[3], keras.ops.convert_to_numpy(model(given, training=False)))
+np.save(sys.argv[3], model.predict(given, verbose=0))
 print(len(model.trainable_weights))
 """
 
@@ -211,7 +211,7 @@ def test_a_backbone_with_weights_of_a_local_file_loads_in_another_process(tmp_pa
     data = rl.Dataset(frame.assign(age=np.arange(8)), inputs)
     image = Branch(net, preprocess=keras.applications.mobilenet.preprocess_input, frozen=True, normalize="batch")
     model = merge({"image": image, "age": None}, layers.Dense(1), data=data)
-    expected = told(model, data)
+    expected = model.predict(data.batches(8, shuffle=False).to_keras(), verbose=0)
     assert len(model.trainable_weights) == 2 + 2  # the normalisation behind it, and the head
     model.save(tmp_path / "m.keras")
     np.savez(tmp_path / "given.npz", image=pixels, age=np.arange(8.0, dtype=np.float32)[:, None])
@@ -422,8 +422,10 @@ def test_a_branch_checks_its_arguments(settings, message):
         Branch(**{"model": layers.Dense(2), **settings})
 
 
-def large_model(tmp_path):
+@pytest.fixture(scope="module")
+def large_model(tmp_path_factory):
     """A loaded model, so that all that is told is read from its layers."""
+    tmp_path = tmp_path_factory.mktemp("large")
     _, frame = pictures(tmp_path)
     frame = frame.assign(age=np.arange(8), words=[[1, 2]] * 8)
     inputs = {"image": rl.Images("path", size=(32, 32)), "age": rl.Columns(["age"]), "words": rl.Tokens("words", 2)}
@@ -435,8 +437,8 @@ def large_model(tmp_path):
     return keras.saving.load_model(tmp_path / "m.keras")
 
 
-def test_the_summary_tells_inputs_layers_columns_and_parameters(tmp_path, capsys):
-    model = large_model(tmp_path)
+def test_the_summary_tells_inputs_layers_columns_and_parameters(large_model, capsys):
+    model = large_model
     texts = []
     summary(model, print_fn=texts.append)
     lines = [re.sub(r"\s+", " ", line).strip() for line in texts[0].splitlines()]
@@ -459,11 +461,11 @@ def test_the_summary_tells_inputs_layers_columns_and_parameters(tmp_path, capsys
         summary(dense())
 
 
-def test_the_picture_shows_each_branch_and_head(tmp_path):
+def test_the_picture_shows_each_branch_and_head(large_model, tmp_path):
     mpl = pytest.importorskip("matplotlib")
     from PIL import Image
 
-    model = large_model(tmp_path)
+    model = large_model
     with mpl.rc_context({"svg.fonttype": "none"}):
         svg = rl.keras.draw(model, tmp_path / "m.svg").read_text()
     texts = re.findall(r"<text [^>]*>([^<]*)</text>", svg)

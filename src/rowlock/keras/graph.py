@@ -41,7 +41,7 @@ class Step:
         Of what it gives, a row.
     num_parameters : int
     is_frozen : bool
-        It has parameters, and none of them is trained.
+        It has parameters, and is set not to be trained.
     num_layers : int
         Of a model whose layers are not shown, else 0.
     """
@@ -179,7 +179,7 @@ def _steps(model: Any) -> Iterator[Step]:
 
 def _step(layer: Any, label: str, num_layers: int = 0) -> Step:
     num_parameters = layer.count_params() if layer.built else 0
-    is_frozen = bool(num_parameters) and not layer.trainable_weights
+    is_frozen = bool(num_parameters) and not layer.trainable
     return Step(label, _shape(layer), num_parameters, is_frozen, num_layers)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["shape_text", "summary"]
 
 _WIDTH = 120
-_MOST_SHOWN = 6
+_MOST_SHOWN = 10
 """Steps a branch; the first and the last are shown of more."""
 
 

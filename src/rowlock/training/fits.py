@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["require_fit", "require_fit_key"]
 
 _SHOWN: Final = 3
+_BYTES: Final = ("binary", "large_binary", "binary_view")
+"""Paths that are no UTF-8."""
 
 
 def require_fit(spec: Spec, table: pa.Table, *, with_target: bool = False) -> None:
@@ -78,7 +80,7 @@ def _lacking(table: pa.Table, column: str, what: str) -> Iterator[str]:
 
 def _images(spec: Spec, told: Mapping[str, Any], table: pa.Table) -> Iterator[str]:  # noqa: ARG001 - as its siblings
     yield from _lacking(table, told["column"], "its paths")
-    if told["column"] in table.column_names and key_type(table, told["column"]) != "text":
+    if told["column"] in table.column_names and key_type(table, told["column"]) not in {"text", *_BYTES}:
         yield f"column {told['column']!r} held paths, and holds {table.schema.field(told['column']).type}"
 
 
