@@ -75,14 +75,14 @@ def predict(
     stores = _stores(features)
     moved = _root(frame, root)
     trained.check(frame, features=stores, with_target=explain)
-    with console.status("predicting"):
+    with errors.status("predicting"):
         predictions = trained.predict(
             frame, features=stores, root=moved, on_error=on_error.value, batch_size=batch_size
         )
     write_table(predictions, out, overwrite=overwrite)
     _say(predictions, out)
     if explain:
-        with console.status("shuffling inputs and columns"):
+        with errors.status("shuffling inputs and columns"):
             found = trained.explain(frame, rows=explain_rows, columns=explain_columns, repeats=explain_repeats,
                                     seed=seed, features=stores, root=moved)  # fmt: skip
         write_table(found.table(), beside, overwrite=overwrite)

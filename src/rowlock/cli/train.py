@@ -11,7 +11,7 @@ import typer
 from rowlock.cli.choices import OnError, Weighting
 from rowlock.cli.commands import examples
 from rowlock.cli.data_options import DataOptions, takes_data
-from rowlock.cli.train_report import TerminalReport
+from rowlock.cli.train_listener import TerminalListener
 from rowlock.errors import ConfigError
 
 __all__ = ["train"]
@@ -210,10 +210,10 @@ def train(
     source = {"table": _absolute(data.table)}
     if data.key_type is not None:
         source["key_type"] = data.key_type.value
-    report = TerminalReport()
+    listener = TerminalListener()
     try:
-        with report:
-            run(data.frame, settings, out, overwrite=overwrite, report=report, source=source)
+        with listener:
+            run(data.frame, settings, out, overwrite=overwrite, listener=listener, source=source)
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(str(stop) or "stopped before training began; the same command begins it") from None
     del config

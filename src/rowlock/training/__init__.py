@@ -10,9 +10,9 @@
 """
 
 from rowlock.training.config import Config
-from rowlock.training.report import Report
+from rowlock.training.listener import Listener
 from rowlock.training.run import Run
 from rowlock.training.spec import Spec
 from rowlock.training.train import train
 
-__all__ = ["Config", "Report", "Run", "Spec", "train"]
+__all__ = ["Config", "Listener", "Run", "Spec", "train"]

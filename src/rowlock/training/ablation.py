@@ -13,7 +13,7 @@ from rowlock.training.train import train_prepared
 if TYPE_CHECKING:
     from rowlock.training.config import Config
     from rowlock.training.data import Prepared
-    from rowlock.training.report import Report
+    from rowlock.training.listener import Listener
 
 __all__ = ["ablate", "subsets"]
 
@@ -26,7 +26,9 @@ def subsets(inputs: list[str]) -> dict[str, list[str]]:
     return found
 
 
-def ablate(run: Run, config: Config, prepared: Prepared, report: Report, backend: str, facts: dict[str, Any]) -> Run:
+def ablate(
+    run: Run, config: Config, prepared: Prepared, listener: Listener, backend: str, facts: dict[str, Any]
+) -> Run:
     """Train the smaller models in ``RUN/ablation``, and add the comparison to the run's metrics."""
     if "ablation" in run.metrics:
         return run
@@ -35,7 +37,7 @@ def ablate(run: Run, config: Config, prepared: Prepared, report: Report, backend
     for title, inputs in subsets(config.input_names).items():
         folder = RunFolder(run.folder.file(names.ABLATION) / title.replace(" ", "-"))
         folder.check(config.only(inputs), overwrite=False)
-        runs[title] = train_prepared(folder, config.only(inputs), prepared.only(inputs), report, backend, facts)
+        runs[title] = train_prepared(folder, config.only(inputs), prepared.only(inputs), listener, backend, facts)
         found[title] = {"inputs": inputs, "metrics": runs[title].metrics["metrics"]}
     main = run.metrics["main"]
     own = run.metrics["metrics"][main]
@@ -45,7 +47,7 @@ def ablate(run: Run, config: Config, prepared: Prepared, report: Report, backend
     run.folder.write_json(names.METRICS, metrics)
     draw_curves(run.folder, metrics, {title: one.folder for title, one in runs.items()})
     done = Run.open(run.folder.path, model=run.model)
-    report.compare(done.folder, metrics)
+    listener.compare(done.folder, metrics)
     return done
 
 

@@ -11,8 +11,8 @@ import rowlock.keras
 from rowlock.training import folder as names
 from rowlock.training.data import Prepared, truth_of
 from rowlock.training.history import History, InterruptStop
+from rowlock.training.listener import BranchFacts, Listener, Summary
 from rowlock.training.models import build, compile_model
-from rowlock.training.report import BranchFacts, Report, Summary
 
 if TYPE_CHECKING:
     from rowlock.training.config import Config
@@ -24,7 +24,7 @@ SAVED_EVERY_SECONDS = 30.0
 """Most that a kill costs, beside the end of every epoch."""
 
 
-def fit(folder: RunFolder, config: Config, prepared: Prepared, report: Report, backend: str) -> Any:
+def fit(folder: RunFolder, config: Config, prepared: Prepared, listener: Listener, backend: str) -> Any:
     """Return the trained model, with the weights of its best epoch.
 
     Raises
@@ -43,11 +43,11 @@ def fit(folder: RunFolder, config: Config, prepared: Prepared, report: Report, b
         bad_rows_file=folder.file(names.BAD_ROWS) if config.on_error == "mask" else None,
     )
     compile_model(model, config, prepared.target, len(batches))
-    report.begin(_summary(folder, config, prepared, model, backend))
+    listener.begin(_summary(folder, config, prepared, model, backend))
     resume = rowlock.keras.Resume(folder.file(names.STATE), every_seconds=SAVED_EVERY_SECONDS)
     unit = float(prepared.std[0]) if prepared.std is not None and len(prepared.std) == 1 else None
-    history = History(folder.file(names.HISTORY), report, batches, config.epochs, unit)
-    stop = InterruptStop(resume, report)
+    history = History(folder.file(names.HISTORY), listener, batches, config.epochs, unit)
+    stop = InterruptStop(resume, listener)
     checked = None
     if valid is not None:
         size = min(config.batch_size, len(valid))

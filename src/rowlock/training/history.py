@@ -14,7 +14,7 @@ import keras
 
 from rowlock.errors import TrainingError
 from rowlock.store.files import write_bytes
-from rowlock.training.report import EpochFacts
+from rowlock.training.listener import EpochFacts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from rowlock.keras import Resume
     from rowlock.loader import Loader
-    from rowlock.training.report import Report
+    from rowlock.training.listener import Listener
 
 __all__ = ["History", "InterruptStop"]
 
@@ -30,7 +30,7 @@ _SOON: Final = 1e-9
 
 
 class History(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no types
-    """Writes ``history.csv`` anew after every epoch, by a rename, and tells the report.
+    """Writes ``history.csv`` anew after every epoch, by a rename, and tells the listener.
 
     It remembers its rows with the checkpoint, so the file of a resumed run is that of one run. The training numbers of
     the epoch in which a run was interrupted are of what came after; those of validation are of the whole part.
@@ -38,7 +38,7 @@ class History(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no ty
     Parameters
     ----------
     path : Path
-    report : Report
+    listener : Listener
     loader : Loader
         Of the training rows.
     epochs : int
@@ -46,11 +46,11 @@ class History(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no ty
         Deviation of the target: mean absolute errors are told in its units.
     """
 
-    def __init__(self, path: Path, report: Report, loader: Loader, epochs: int, unit: float | None) -> None:
+    def __init__(self, path: Path, listener: Listener, loader: Loader, epochs: int, unit: float | None) -> None:
         super().__init__()
         self.rows: list[dict[str, float]] = []
         self._path = path
-        self._report = report
+        self._listener = listener
         self._loader = loader
         self._epochs = epochs
         self._unit = unit
@@ -70,7 +70,7 @@ class History(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no ty
         self._epoch, self._started, self._stats = epoch, time.perf_counter(), self._loader.stats()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002, D102 - as in Callback
-        self._report.step(self._epoch + 1, self._epochs, batch + 1, len(self._loader))
+        self._listener.step(self._epoch + 1, self._epochs, batch + 1, len(self._loader))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: D102 - as in Callback
         values = {name: self._in_units(name, float(value)) for name, value in (logs or {}).items()}
@@ -89,7 +89,7 @@ class History(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no ty
         is_best = "val_loss" in values and all(values["val_loss"] < loss for loss in before)
         self.rows.append({"epoch": epoch + 1, **values})
         write_bytes(self._path, _csv(self.rows))
-        self._report.epoch(EpochFacts(epoch + 1, self._epochs, values, is_best))
+        self._listener.epoch(EpochFacts(epoch + 1, self._epochs, values, is_best))
 
     def _in_units(self, name: str, value: float) -> float:
         return value * self._unit if self._unit is not None and name.endswith("mae") else value
@@ -101,13 +101,13 @@ class InterruptStop(keras.callbacks.Callback):  # type: ignore[misc] # Keras has
     Parameters
     ----------
     resume : Resume
-    report : Report
+    listener : Listener
     """
 
-    def __init__(self, resume: Resume, report: Report) -> None:
+    def __init__(self, resume: Resume, listener: Listener) -> None:
         super().__init__()
         self._resume = resume
-        self._report = report
+        self._listener = listener
         self._asked = False
         self._before: Any = None
 
@@ -137,7 +137,7 @@ class InterruptStop(keras.callbacks.Callback):  # type: ignore[misc] # Keras has
         self._asked = True
         self._resume.every_seconds = _SOON  # so that the step under way is saved
         signal.signal(number, self._before)
-        self._report.note("stopping after this step, or after the validation under way; Ctrl-C again stops at once")
+        self._listener.note("stopping after this step, or after the validation under way; Ctrl-C again stops at once")
         del frame
 
     def _stop(self) -> None:

@@ -13,8 +13,8 @@ from rowlock.backend import load
 from rowlock.training import folder as names
 from rowlock.training.data import Prepared, prepare, truth_of
 from rowlock.training.folder import RunFolder
+from rowlock.training.listener import Listener
 from rowlock.training.metrics import MAIN, MEANINGS, measure
-from rowlock.training.report import Report
 from rowlock.training.run import Run, predicted_by
 from rowlock.training.spec import Spec
 from rowlock.training.tables import write_table
@@ -36,7 +36,7 @@ def train(
     out: str | os.PathLike[str],
     *,
     overwrite: bool = False,
-    report: Report | None = None,
+    listener: Listener | None = None,
     source: Mapping[str, str] | None = None,
 ) -> Run:
     """Train a merged model, measure it, and keep all of it in a folder.
@@ -52,7 +52,7 @@ def train(
         The folder; made where it is missing. One that holds another run is refused.
     overwrite : bool
         Remove the run that is in `out` first.
-    report : Report, optional
+    listener : Listener, optional
         Hears what happens.
     source : dict of str to str, optional
         Where `frame` came from, as the command line says it, for ``run.toml``: ``table``, ``key_type``.
@@ -72,7 +72,7 @@ def train(
     RowError
         A row cannot be read.
     """
-    report = report or Report()
+    listener = listener or Listener()
     folder = RunFolder(out)
     folder.check(config, overwrite=overwrite)
     backend = load()
@@ -81,11 +81,11 @@ def train(
         facts = dict(source or {})
         folder.begin(config, facts | {"versions": _versions(backend)}, prepared.train, overwrite=overwrite)
         try:
-            run = _trained(folder, config, prepared, report, backend)
+            run = _trained(folder, config, prepared, listener, backend)
             if config.ablate:
                 from rowlock.training.ablation import ablate  # noqa: PLC0415 - it needs this module
 
-                run = ablate(run, config, prepared, report, backend, facts)
+                run = ablate(run, config, prepared, listener, backend, facts)
             return run
         finally:
             folder.release()
@@ -93,34 +93,34 @@ def train(
         prepared.train.close()
 
 
-def train_prepared(folder: RunFolder, config: Config, prepared: Prepared, report: Report, backend: str,
+def train_prepared(folder: RunFolder, config: Config, prepared: Prepared, listener: Listener, backend: str,
                    facts: dict[str, Any]) -> Run:  # fmt: skip
     """Train a model of data that are open already, as for an ablation."""
     folder.begin(config, facts | {"versions": _versions(backend)}, prepared.train, overwrite=False)
     try:
-        return _trained(folder, config, prepared, report, backend)
+        return _trained(folder, config, prepared, listener, backend)
     finally:
         folder.release()
 
 
-def _trained(folder: RunFolder, config: Config, prepared: Prepared, report: Report, backend: str) -> Run:
+def _trained(folder: RunFolder, config: Config, prepared: Prepared, listener: Listener, backend: str) -> Run:
     if folder.is_complete:
         run = Run.open(folder.path)
-        report.end(folder, run.metrics)
+        listener.end(folder, run.metrics)
         return run
     from rowlock.training.fitting import fit  # noqa: PLC0415 - loads Keras
 
     spec = Spec.of(config, prepared)
     folder.write_json(names.SPEC, spec.to_dict())
     _write_split(folder, prepared, config)
-    model = fit(folder, config, prepared, report, backend)
+    model = fit(folder, config, prepared, listener, backend)
     metrics = _measured(model, config, prepared, spec)
     _save(model, folder)
     folder.write_json(names.METRICS, metrics)
     folder.file(names.STATE).unlink(missing_ok=True)
     if not config.ablate:
         _draw(folder, metrics)
-    report.end(folder, metrics)
+    listener.end(folder, metrics)
     return Run.open(folder.path, model=model)
 
 

@@ -12,13 +12,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from rowlock.cli.terminal import console, errors
-from rowlock.training.report import Report
+from rowlock.training.listener import Listener
 
 if TYPE_CHECKING:
     from rowlock.training.folder import RunFolder
-    from rowlock.training.report import EpochFacts, Summary
+    from rowlock.training.listener import EpochFacts, Summary
 
-__all__ = ["TerminalReport", "metrics_table"]
+__all__ = ["TerminalListener", "metrics_table"]
 
 _MOST_CLASSES: Final = 12
 _MOST_CONFUSED: Final = 8
@@ -26,11 +26,11 @@ _SHOWN: Final = {"labels": "labels a row", "classes": "one class a row", "quanti
 _UNITS: Final = {"mae", "rmse"}
 
 
-class TerminalReport(Report):
+class TerminalListener(Listener):
     """Prints; where a terminal is, also what goes on between the lines."""
 
     def __init__(self) -> None:
-        self._waiting = console.status("opening the data, loading Keras")
+        self._waiting = errors.status("opening the data, loading Keras")
         self._bar: Progress | None = None
         self._has_header = False
         self._last: EpochFacts | None = None
@@ -70,13 +70,13 @@ class TerminalReport(Report):
 
     def step(self, epoch: int, epochs: int, step: int, steps: int) -> None:
         """Move the bar."""
-        if not console.is_terminal:
+        if not errors.is_terminal:
             return
         if self._bar is None:
             self._still()
             count = TextColumn("{task.completed}/{task.total} batches")
             columns = (TextColumn("[dim]{task.description}"), BarColumn(), count, TimeRemainingColumn())
-            self._bar = Progress(*columns, console=console, transient=True)
+            self._bar = Progress(*columns, console=errors, transient=True)
             self._bar.add_task("")
             self._bar.start()
         task = self._bar.task_ids[0]

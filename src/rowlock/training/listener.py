@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rowlock.training.folder import RunFolder
 
-__all__ = ["BranchFacts", "EpochFacts", "Report", "Summary"]
+__all__ = ["BranchFacts", "EpochFacts", "Listener", "Summary"]
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class EpochFacts:
     is_best: bool
 
 
-class Report:
+class Listener:
     """Hears what happens; this one says nothing."""
 
     def note(self, text: str) -> None:
