@@ -92,7 +92,7 @@ class TerminalListener(Listener):
                           f" {'seconds':>9} {'waited':>7}[/]")  # fmt: skip
             self._has_header = True
         values = facts.values
-        numbers = [_number(values.get(name)) for name in ("loss", score, "val_loss", f"val_{score}")]
+        numbers = [_number(values.get(name)) for name in ("data_loss", score, "val_data_loss", f"val_{score}")]
         best = " [green]best[/]" if facts.is_best else ""
         console.print(
             f"{f'{facts.number}/{facts.of}':>9}  {numbers[0]:>9} {numbers[1]:>9}   {numbers[2]:>9} {numbers[3]:>9}"

@@ -19,6 +19,9 @@ _WIDTHS: Final = (32, 64, 128, 256)
 _SMALLEST_MAP: Final = 4
 """Height or width, in cells, at which a convnet stops to halve its map."""
 
+_MANY: Final = 64
+_PENALTY: Final = 3e-3
+
 _MOMENTUM: Final = 0.9
 """Of batch normalisation: Keras' 0.99 needs 500 steps before what it has learnt can be used."""
 
@@ -82,14 +85,13 @@ def _normalised(x: Any) -> Any:
 
 
 def _dense(name: str, num_columns: int) -> Any:
-    """Return two dense layers, wider for more columns, with dropout where there are many."""
-    width = 16 if num_columns <= 8 else 64 if num_columns <= 256 else 128
+    """Return two dense layers; of many columns, an L1 penalty lets go of those that do not help."""
+    many = num_columns > _MANY
+    penalty = keras.regularizers.L1(_PENALTY) if many else None
+    width = 16 if num_columns <= 8 else 64
     layers = [
         keras.Input((num_columns,), name=name),
-        *([keras.layers.Dropout(0.1)] if num_columns > 64 else []),
-        keras.layers.Dense(width, use_bias=False),
-        keras.layers.BatchNormalization(momentum=_MOMENTUM),
-        keras.layers.Activation("relu"),
+        keras.layers.Dense(width, activation="relu", kernel_regularizer=penalty),
         keras.layers.Dropout(0.2),
         keras.layers.Dense(max(16, width // 2), activation="relu"),
     ]

@@ -31,7 +31,7 @@ def draw_curves(folder: RunFolder, metrics: Mapping[str, Any], others: Mapping[s
     key, label = _SCORE[metrics["task"]]
     own = "merged, validation" if others else "validation"
     rows = read_history(folder)
-    for axes, name in ((loss, "loss"), (score, key)):
+    for axes, name in ((loss, "data_loss"), (score, key)):
         axes.plot(
             *_line(rows, name), color=_COLOURS[0], linestyle=":", label="merged, training" if others else "training"
         )
@@ -69,7 +69,7 @@ def _draw_validation(
     if not epochs:
         return
     axes.plot(epochs, values, color=colour, marker="o", markersize=3.5, linewidth=width, label=title)
-    best = min(range(len(rows)), key=lambda place: rows[place].get("val_loss", 0.0))
+    best = min(range(len(rows)), key=lambda place: rows[place].get("val_data_loss", 0.0))
     axes.plot(epochs[best], values[best], "o", color=colour, markersize=9, fillstyle="none")
 
 

@@ -12,7 +12,7 @@ from rowlock.training import folder as names
 from rowlock.training.data import Prepared, truth_of
 from rowlock.training.history import History, InterruptStop
 from rowlock.training.listener import BranchFacts, Listener, Summary
-from rowlock.training.models import build, compile_model
+from rowlock.training.models import DATA_LOSS, build, compile_model
 
 if TYPE_CHECKING:
     from rowlock.training.config import Config
@@ -77,7 +77,7 @@ def _early(config: Config, has_validation: bool) -> list[Any]:
     if not has_validation:
         return []
     patience = config.patience or config.epochs + 1
-    return [keras.callbacks.EarlyStopping("val_loss", patience=patience, restore_best_weights=True)]
+    return [keras.callbacks.EarlyStopping(f"val_{DATA_LOSS}", mode="min", patience=patience, restore_best_weights=True)]
 
 
 def _told(folder: RunFolder, history: History) -> str:

@@ -15,6 +15,7 @@ import keras
 from rowlock.errors import TrainingError
 from rowlock.store.files import write_bytes
 from rowlock.training.listener import EpochFacts
+from rowlock.training.models import DATA_LOSS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["History", "InterruptStop"]
 
 _SOON: Final = 1e-9
+_JUDGED: Final = f"val_{DATA_LOSS}"
 
 
 class History(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no types
@@ -85,8 +87,8 @@ class History(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no ty
         values |= {"learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
                    "seconds": round(time.perf_counter() - self._started, 3),
                    "wait_share": round(stats.wait_share, 4)}  # fmt: skip
-        before = [row["val_loss"] for row in self.rows if "val_loss" in row]
-        is_best = "val_loss" in values and all(values["val_loss"] < loss for loss in before)
+        before = [row[_JUDGED] for row in self.rows if _JUDGED in row]
+        is_best = _JUDGED in values and all(values[_JUDGED] < loss for loss in before)
         self.rows.append({"epoch": epoch + 1, **values})
         write_bytes(self._path, _csv(self.rows))
         self._listener.epoch(EpochFacts(epoch + 1, self._epochs, values, is_best))

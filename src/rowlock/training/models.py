@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from rowlock.training.config import Config
     from rowlock.training.targets import Target
 
-__all__ = ["build", "compile_model"]
+__all__ = ["DATA_LOSS", "build", "compile_model"]
+
+DATA_LOSS: Final = "data_loss"
+"""The loss without what keeps weights small: what early stopping looks at, and people too."""
 
 _ACTIVATION: Final = {"classes": "softmax", "labels": "sigmoid", "quantity": None}
 _WARMUP: Final = 0.05
@@ -54,9 +57,9 @@ def compile_model(model: Any, config: Config, target: Target, steps_per_epoch: i
     )
     optimizer = keras.optimizers.AdamW(rate, weight_decay=1e-4)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    loss, metric = _LOSSES[target.task]
+    loss, *metrics = _LOSSES[target.task]
     with _precision(config):
-        model.compile(optimizer, loss=loss(), weighted_metrics=[metric()])
+        model.compile(optimizer, loss=loss(), weighted_metrics=[metric() for metric in metrics])
 
 
 def _head(target: Target) -> Any:
@@ -68,17 +71,20 @@ def _head(target: Target) -> Any:
 
 
 _MEAN: Final = "mean_with_sample_weight"
-_LOSSES: Final[dict[str, tuple[Any, Any]]] = {
+_LOSSES: Final[dict[str, tuple[Any, ...]]] = {
     "classes": (
         lambda: keras.losses.SparseCategoricalCrossentropy(reduction=_MEAN),
+        lambda: keras.metrics.SparseCategoricalCrossentropy(name=DATA_LOSS),
         lambda: keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
     ),
     "labels": (
         lambda: keras.losses.BinaryCrossentropy(reduction=_MEAN),
+        lambda: keras.metrics.BinaryCrossentropy(name=DATA_LOSS),
         lambda: keras.metrics.BinaryAccuracy(name="accuracy"),
     ),
     "quantity": (
         lambda: keras.losses.MeanSquaredError(reduction=_MEAN),
+        lambda: keras.metrics.MeanSquaredError(name=DATA_LOSS),
         lambda: keras.metrics.MeanAbsoluteError(name="mae"),
     ),
 }
