@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
+    from rowlock.arrays import AnyArray
     from rowlock.keras.batches import KerasBatches
     from rowlock.keras.watching import Watch
     from rowlock.loader import Loader
@@ -143,6 +144,10 @@ class SavedRun:
         if self._state is not None:
             load_states(self._watch.callbacks, self._state.facts["callbacks"], self._state.arrays)
             self._restore_history()
+
+    def random_state(self) -> dict[str, AnyArray]:
+        """Return the random state of the last batch, for the next one."""
+        return {} if self._state is None else dict(self._state.arrays)
 
     def restore_within_epoch(self) -> None:
         """Undo what the beginning of an epoch has done a second time: rates, metrics, counters."""
