@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
+    from rowlock.arrays import AnyArray
     from rowlock.keras.batches import KerasBatches
     from rowlock.keras.watching import Watch
     from rowlock.loader import Loader
@@ -96,7 +97,9 @@ class SavedRun:
         self._loader: Loader
         self._watch: Watch
         self._facts: dict[str, Any] = {}
-        self._saved_at = time.monotonic()
+        self._tried_at = time.monotonic()
+        self._tried_step = 0
+        self._is_spoilt = False  # the loss was no number when it was time to save last
         self.is_stopped = False
 
     @property
@@ -104,7 +107,7 @@ class SavedRun:
         return self._state is not None
 
     def begin(self, loader: Loader, watch: Watch, facts: Mapping[str, Any], batches: KerasBatches) -> None:
-        """Bring model and loader to where the saved run was, or save the beginning of a new one.
+        """Bring model and loader to where the saved run was, if there is one.
 
         Raises
         ------
@@ -129,6 +132,7 @@ class SavedRun:
 
     def save_beginning(self) -> None:
         """Save a new run before it begins: a path that cannot be written is found now, and not after an epoch."""
+        self._tried_at, self._tried_step = time.monotonic(), self._loader.step
         if self._state is None:
             self._write(within_epoch=False)
 
@@ -143,6 +147,10 @@ class SavedRun:
         if self._state is not None:
             load_states(self._watch.callbacks, self._state.facts["callbacks"], self._state.arrays)
             self._restore_history()
+
+    def random_state(self) -> dict[str, AnyArray]:
+        """Return the random state of the last batch, for the next one."""
+        return {} if self._state is None else dict(self._state.arrays)
 
     def restore_within_epoch(self) -> None:
         """Undo what the beginning of an epoch has done a second time: rates, metrics, counters."""
@@ -164,17 +172,20 @@ class SavedRun:
     def finish(self) -> None:
         """Save the end: callbacks may have changed the weights."""
         self._state = None
-        self._save(None, within_epoch=False, finished=True)
+        if not self._is_spoilt:
+            self._save(None, within_epoch=False, finished=True)
 
     def _is_time(self) -> bool:
         every = self._resume
-        if every.every_steps is not None and self._loader.step % every.every_steps == 0:
+        if every.every_steps is not None and self._loader.step - self._tried_step >= every.every_steps:
             return True
-        return every.every_seconds is not None and time.monotonic() - self._saved_at >= every.every_seconds
+        return every.every_seconds is not None and time.monotonic() - self._tried_at >= every.every_seconds
 
     def _save(self, logs: Any, *, within_epoch: bool, finished: bool = False) -> None:
+        self._tried_at, self._tried_step = time.monotonic(), self._loader.step
         loss = float(logs["loss"]) if logs and "loss" in logs else 0.0
-        if not math.isfinite(loss):
+        self._is_spoilt = not math.isfinite(loss)
+        if self._is_spoilt:
             _LOG.warning("%s: the loss is %s, so the state of before is kept", self._resume.path, loss)
             return
         try:
@@ -198,7 +209,6 @@ class SavedRun:
             "callbacks": facts,
         }
         write_state(self._resume.path, told, variables_of(self._model, with_metrics=within_epoch) | arrays)
-        self._saved_at = time.monotonic()
 
     def _check(self, saved: Mapping[str, Any]) -> None:
         if saved.get("format") != FORMAT:

@@ -44,10 +44,14 @@ def write_state(path: Path, facts: Mapping[str, Any], arrays: Mapping[str, AnyAr
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.partial")
     text = np.frombuffer(json.dumps(facts).encode(), np.uint8)
-    with beside.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **{_FACTS: text}, **arrays)
-        stream.flush()
-        os.fsync(stream.fileno())
+    try:
+        with beside.open("wb") as stream:
+            np.savez(stream, allow_pickle=False, **{_FACTS: text}, **arrays)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError:
+        beside.unlink(missing_ok=True)  # a full disk needs the room
+        raise
     beside.replace(path)
     sync_folder(path.parent)
 

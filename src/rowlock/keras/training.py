@@ -186,11 +186,12 @@ class _Run:
         """Count batches that the model was trained on."""
         loader = self._train.loader
         for _ in range(num_steps):
-            made = self._made.popleft()
-            if made.batch.step != loader.step:
+            made = self._made.popleft() if self._made else None
+            if made is None or made.batch.step != loader.step:
+                trained = "a batch that it did not ask for" if made is None else f"step {made.batch.step}"
                 raise IncompleteEpochError(
-                    f"Keras trained on step {made.batch.step}, but step {loader.step} was its turn: this version of"
-                    f" Keras ({keras.__version__}) asks for batches in another way"
+                    f"Keras trained on {trained}, but step {loader.step} was its turn: this version of Keras"
+                    f" ({keras.__version__}) asks for batches in another way"
                 )
             loader.count(made)
 
@@ -265,12 +266,14 @@ def _class_weights(loader: Loader, given: Any) -> AnyArray | None:
     if not hasattr(given, "items"):
         raise ConfigError(f"class_weight is 'balanced' or a dict such as {{'cat': 1.0, 'dog': 2.5}}, not {given!r}")
     numbers = {name: number for number, name in enumerate(classes or range(num_classes))}
+    if not any(isinstance(name, int) for name in numbers):  # where classes are text, their numbers will do too
+        numbers |= {number: number for number in range(num_classes)}
     weights = np.ones(num_classes, np.float32)
     for name, weight in given.items():
-        number = numbers.get(name, name if isinstance(name, int) and 0 <= name < num_classes else None)
-        if number is None:
-            raise ConfigError(f"class_weight names {name!r}, which is none of the classes {list(numbers)}")
-        weights[number] = weight
+        if name not in numbers:
+            shown = list(classes or range(num_classes))
+            raise ConfigError(f"class_weight names {name!r}, which is none of the classes {shown}")
+        weights[numbers[name]] = weight
     if not (np.isfinite(weights).all() and (weights >= 0).all()):
         raise ConfigError(f"class_weight holds a weight that is negative or not finite: {dict(given)!r}")
     return weights

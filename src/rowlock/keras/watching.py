@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import keras
 
+from rowlock.keras.variables import load_random_state, random_state
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -51,6 +53,7 @@ class Watch(keras.callbacks.CallbackList):  # type: ignore[misc] # Keras has no 
         self._epochs = range(0)
         self._logs: Any = None
         self._averaged_over: list[Any] | None = None
+        self._random_state: dict[str, Any] = {}  # of the last batch, until the next call's first
         super().__init__(
             listed,
             add_history=True,
@@ -95,6 +98,7 @@ class Watch(keras.callbacks.CallbackList):  # type: ignore[misc] # Keras has no 
         super().on_train_begin()
         if self._saved is not None:
             self._saved.restore_callbacks()
+            self._random_state = self._saved.random_state()
 
     def on_run_end(self) -> None:
         """End, once a run."""
@@ -126,6 +130,9 @@ class Watch(keras.callbacks.CallbackList):  # type: ignore[misc] # Keras has no 
             self._saved.restore_within_epoch()
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:  # noqa: D102 - as in Callback
+        if self._random_state:
+            load_random_state(self._random_state)
+            self._random_state = {}
         super().on_train_batch_begin(batch + self._offset, logs)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: D102 - as in Callback
@@ -140,6 +147,9 @@ class Watch(keras.callbacks.CallbackList):  # type: ignore[misc] # Keras has no 
         self._offset, self._logs = 0, logs
         if self._saved is not None:
             self._saved.after_epoch(logs)
-        if epoch + 1 == self._epochs.stop < self._schedule.epochs and getattr(self.model.optimizer, "use_ema", False):
+        if epoch + 1 != self._epochs.stop or epoch + 1 == self._schedule.epochs:
+            return
+        self._random_state = random_state()  # another call of `fit` follows
+        if getattr(self.model.optimizer, "use_ema", False):
             numpy = keras.ops.convert_to_numpy
             self._averaged_over = [numpy(variable.value) for variable in self.model.trainable_variables]
