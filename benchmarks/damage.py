@@ -35,7 +35,8 @@ from rowlock.errors import RowError
 
 HEIGHT, WIDTH, NUM_CASES, NUM_QUICK, MOST_MIB = 240, 320, 150, 40, 50
 SMALL = "JPEG, at 1/4"
-RESULTS = ("error", "changed", "same", "crash", "other error", "poor message")
+RESULTS = Path(__file__).with_name("results") / "damage.jsonl"
+OUTCOMES = ("error", "changed", "same", "crash", "other error", "poor message")
 
 
 # one format, in a process of its own
@@ -121,7 +122,7 @@ def loader_of(paths: list[Path], size: tuple[int, int]):
 
 
 def outcome(loader, place: int, path: Path, intact) -> tuple[str, str]:
-    """Return one of `RESULTS`, and the reason in the error's words."""
+    """Return one of `OUTCOMES`, and the reason in the error's words."""
     try:
         pixels = loader.batch(place).inputs["image"]
     except RowError as error:
@@ -182,12 +183,12 @@ def table_of_damage(names: list[str], number: int) -> list[dict]:
         lines = run_child("files", name, number)
         counts = {kind: collections.Counter(line[2] for line in lines if line[1] == kind) for kind in KINDS}
         grown = max(line[4] for line in lines)
-        cells = [" / ".join(str(counts[kind][result]) for result in RESULTS[:3]) for kind in KINDS]
+        cells = [" / ".join(str(counts[kind][result]) for result in OUTCOMES[:3]) for kind in KINDS]
         print(f"{name:<18}" + "".join(f"{cell:>15}" for cell in cells) + f"{grown:>6.0f}")
         rows += [{"format": name, "damage": kind, **counts[kind]} for kind in KINDS]
         rows[-1]["grown_mib"] = round(grown, 1)
         for line in lines:
-            if line[2] not in RESULTS[:3]:
+            if line[2] not in OUTCOMES[:3]:
                 print(f"    case {line[0]}, {line[1]}: {line[2]}: {line[3]}")
     return rows
 
@@ -227,7 +228,7 @@ def broken_promises(rows: list[dict]) -> list[str]:
     found = []
     for row in rows:
         where = f"{row['format']}, {row['damage']}"
-        found += [f"{where}: {row[bad]} x {bad}" for bad in RESULTS[3:] if row.get(bad)]
+        found += [f"{where}: {row[bad]} x {bad}" for bad in OUTCOMES[3:] if row.get(bad)]
         if row.get("changed") and row["damage"] not in ("zeros", "noise", "another's", "bit flip"):
             found.append(f"{where}: {row['changed']} delivered, and nobody noticed")
         if row["damage"] == "bomb" and row["grown_mib"] >= MOST_MIB:
@@ -241,7 +242,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What becomes of damaged pictures.")
     parser.add_argument("--quick", action="store_true", help=f"{NUM_QUICK} files a kind of damage")
     parser.add_argument("--formats", nargs="*", help="only these")
-    parser.add_argument("--json", type=Path, help="write all counts there")
+    parser.add_argument("--json", type=Path, help=f"where counts go; by default {RESULTS.name}, but for --quick")
     parser.add_argument("--child", nargs=5, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
@@ -252,8 +253,9 @@ def main() -> None:
     names = [SMALL, *formats] if "JPEG" in formats else formats
     rows = table_of_damage(names, NUM_QUICK if arguments.quick else NUM_CASES)
     rows += table_of_bombs(formats) + table_of_others()
-    if arguments.json:
-        arguments.json.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = arguments.json or (None if arguments.quick or arguments.formats else RESULTS)
+    if path:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     for line in (found := broken_promises(rows)):
         print("BROKEN:", line)
     print(f"\n{len(found)} broken promises")
