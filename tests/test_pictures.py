@@ -400,6 +400,33 @@ def test_every_flipped_bit_of_a_png_is_an_error(relaxed):
             pixels_of(bytes(damaged))
 
 
+def deflated_tiff(strip, tags):
+    """A grey TIFF of 32 x 32 pixels, all in one strip or tile behind the directory."""
+    entries = {256: 32, 257: 32, 258: 8, 259: 8, 262: 1, 277: 1, **tags}
+    start = 8 + 2 + 12 * len(entries) + 4
+    values = {tag: {"offset": start, "length": len(strip)}.get(value, value) for tag, value in entries.items()}
+    directory = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(values.items()))
+    return b"II*\0" + struct.pack("<IH", 8, len(entries)) + directory + bytes(4) + strip
+
+
+@pytest.mark.parametrize(
+    "tags", [{273: "offset", 278: 32, 279: "length"}, {322: 32, 323: 32, 324: "offset", 325: "length"}]
+)
+def test_a_wrong_checksum_of_a_deflated_tiff_is_an_error_even_behind_the_last_pixel(relaxed, tags):
+    grey = noise(32, 32, 1)
+    strip = zlib.compress(grey.tobytes() + bytes(100))  # libtiff stops when it has all rows
+    assert (pixels_of(deflated_tiff(strip, tags), 1) == grey).all()
+    with pytest.raises(DecodeError, match="TIFF is truncated or corrupt.*incorrect data check"):
+        pixels_of(deflated_tiff(strip[:-1] + bytes([strip[-1] ^ 1]), tags), 1)
+
+
+def test_holes_in_a_deflated_tiff_are_errors(relaxed):
+    data = encoded(Image.fromarray(smooth(96, 96) // 16 * 16 + noise(96, 96) // 64), "TIFF", compression="tiff_deflate")
+    for start in range(8, len(data) - 700, 300):
+        with pytest.raises(DecodeError):
+            pixels_of(data[:start] + bytes(300) + data[start + 300 :])
+
+
 @pytest.mark.parametrize("interlaced", [0, 1])
 def test_a_png_whose_compressed_rows_end_too_early_is_an_error(relaxed, interlaced):
     rows = b"".join(b"\0" + row.tobytes() for row in noise(16, 16))

@@ -12,7 +12,7 @@ from rowlock.pictures.exif import orientation_in, upright
 from rowlock.pictures.headers import size_in_header
 from rowlock.pictures.heic import load_heic
 from rowlock.pictures.limits import check_pixels
-from rowlock.pictures.strict import StrictFile, check_png, check_tiles, is_relaxed
+from rowlock.pictures.strict import StrictFile, check_deflate, check_png, check_tiles, is_relaxed
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFile
@@ -72,6 +72,8 @@ def decode_other(data: bytes, kind: str, num_channels: int, max_pixels: int) -> 
         with _plugin(kind)(StrictFile(data)) as image:
             check_pixels(image.height, image.width, max_pixels)
             _load(image, data)
+            if kind == "tiff":
+                check_deflate(image, data)
             pixels = _as_uint8(image, num_channels)
             orientation = 1 if kind in _TURNED_BY_PLUGIN else orientation_in(image.info.get("exif") or b"")
     except (DecodeError, MemoryError):
