@@ -249,6 +249,7 @@ def main() -> None:
         task, name, folder, first, number = arguments.child
         child(task, name, folder, int(first), int(number))
         return
+    sys.stdout.reconfigure(line_buffering=True)
     formats = [name for name in available() if not arguments.formats or name in arguments.formats]
     names = [SMALL, *formats] if "JPEG" in formats else formats
     rows = table_of_damage(names, NUM_QUICK if arguments.quick else NUM_CASES)

@@ -39,6 +39,8 @@ from PIL import Image
 from reference.build import Reference
 from samples.photographs import real_photographs, save_photographs
 
+from rowlock.processors import num_processors
+
 RESULTS = Path(__file__).with_name("results") / "pictures.json"
 SIZES = (150, 224)
 PACKAGES = ("numpy", "numba", "pillow", "simplejpeg", "keras", "tensorflow_cpu", "torch")
@@ -71,7 +73,7 @@ def picture_sets(folder: Path, given: Path | None, effort: Effort) -> list[Pictu
         return save_photographs(folder / name, number // effort.scale, *shape, progressive=progressive)
 
     if given:
-        paths = sorted(map(str, given.glob("*.jp*g")))[: 256 // effort.scale]
+        paths = [path for path in sorted(map(str, given.glob("*.jp*g"))) if _is_rgb(path)][: 256 // effort.scale]
         return [PictureSet(f"photographs of {given.name}", paths, 16, len(paths))]
     real = real_photographs(256 // effort.scale)
     small = PictureSet("photographs of cats and dogs", real, 32, len(real))
@@ -153,7 +155,7 @@ def measure(pictures: PictureSet, size: int, num_threads: int, reference: Refere
 
 def table(pictures: PictureSet, size: int, reference: Reference | None, effort: Effort) -> list[dict]:
     """Measure on one thread and on all cores, print a table, and return its rows."""
-    threads = (1, max(2, os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count() or 2))
+    threads = (1, max(2, num_processors()))
     found = {number: measure(pictures, size, number, reference, effort) for number in threads}
     expected = found[1]["Pillow, antialiased"][2].astype(np.float32)
     megapixels, num_bytes = _shape_of(pictures.paths)
@@ -195,6 +197,12 @@ def table(pictures: PictureSet, size: int, reference: Reference | None, effort: 
 # about the run
 
 
+def _is_rgb(path: str) -> bool:
+    """Return whether the C program can read it too: TurboJPEG makes no RGB of CMYK."""
+    with Image.open(path) as image:
+        return image.mode == "RGB"
+
+
 def _shape_of(paths: list[str]) -> tuple[float, int]:
     sizes = []
     for path in paths:
@@ -231,6 +239,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help=f"where results go; by default {RESULTS.name}, but for --quick")
     arguments = parser.parse_args()
     effort = QUICK if arguments.quick else FULL
+    sys.stdout.reconfigure(line_buffering=True)  # tables of a long run appear as they are made
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # nothing here uses it, and it announces itself
     with tempfile.TemporaryDirectory() as temporary:
@@ -242,7 +251,7 @@ def main() -> None:
             paths = (real_photographs(1024) if not arguments.folder else sets[0].paths) or sets[0].paths
             rows = []
             for size in effort.sizes:
-                for num_threads in (1, 2):
+                for num_threads in (1, max(2, num_processors())):
                     rows += cache_rows(paths, size, num_threads, 4 if effort is FULL else 1)
         else:
             rows = [row for one in sets for size in effort.sizes for row in table(one, size, reference, effort)]

@@ -13,6 +13,7 @@ import numpy as np
 
 SOURCE = Path(__file__).with_name("decode.c")
 FLAGS = ["-O3", "-march=native", "-shared", "-fPIC"]
+MOST_THREADS = 64  # as in decode.c
 
 
 class Reference:
@@ -35,13 +36,17 @@ class Reference:
             raise RuntimeError("there is no C compiler")
         library = folder / "decode.so"
         command = [*compiler.split(), *FLAGS, str(SOURCE), "-o", str(library), "-lturbojpeg", "-lpthread", "-lm"]
-        run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        try:
+            run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        except OSError as error:
+            raise RuntimeError(f"{compiler} does not start: {error.strerror}") from error
         if run.returncode:
             missing = "turbojpeg.h" in run.stderr or "-lturbojpeg" in run.stderr
-            raise RuntimeError("install libturbojpeg0-dev" if missing else run.stderr.strip().splitlines()[-1])
+            said = run.stderr.strip() or f"{compiler} ended with {run.returncode}"
+            raise RuntimeError("install libturbojpeg0-dev" if missing else said.splitlines()[-1])
         self._library = ctypes.CDLL(str(library))
         self._library.make_workers.restype = ctypes.c_void_p
-        self._workers = self._library.make_workers(64)
+        self._workers = self._library.make_workers(MOST_THREADS)
         self.version = f"{Path(compiler).name} {' '.join(FLAGS[:2])}, libjpeg-turbo {_turbo_version(compiler)}"
 
     def decode(self, paths: list[bytes], out, num_threads: int = 1, *, decode_only: bool = False) -> None:
@@ -51,7 +56,7 @@ class Reference:
         assert len(paths) == len(out)
         failed = self._library.decode_batch(
             ctypes.c_void_p(self._workers),
-            num_threads,
+            min(num_threads, MOST_THREADS),
             (ctypes.c_char_p * len(paths))(*paths),
             ctypes.c_long(len(paths)),
             *out.shape[1:3],
