@@ -420,6 +420,13 @@ def test_a_wrong_checksum_of_a_deflated_tiff_is_an_error_even_behind_the_last_pi
         pixels_of(deflated_tiff(strip[:-1] + bytes([strip[-1] ^ 1]), tags), 1)
 
 
+def test_a_deflated_tiff_that_never_ends_is_given_up():
+    packer = zlib.compressobj(9)
+    strip = b"".join([packer.compress(bytes(1 << 20)) for _ in range(400)]) + packer.flush()
+    with pytest.raises(DecodeError, match="inflates to far more"):
+        pixels_of(deflated_tiff(strip, {273: "offset", 278: 32, 279: "length"}), 1)
+
+
 def test_holes_in_a_deflated_tiff_are_errors(relaxed):
     data = encoded(Image.fromarray(smooth(96, 96) // 16 * 16 + noise(96, 96) // 64), "TIFF", compression="tiff_deflate")
     for start in range(8, len(data) - 700, 300):

@@ -33,6 +33,8 @@ _DEFLATE = ("tiff_adobe_deflate", "tiff_deflate")
 _STRIPS, _TILES = (273, 279), (324, 325)
 """Tags of a TIFF: offsets and lengths, TIFF 6.0, sections 8 and 15."""
 _PIECE_BYTES = 1 << 20
+_MOST_BYTES_A_PIXEL, _SLACK_BYTES = 16, 64 << 20
+"""What deflated strips may inflate to: padded tiles and channels beyond the fourth count too."""
 
 
 class StrictFile(io.BytesIO):
@@ -113,19 +115,26 @@ def check_deflate(image: Any, data: bytes) -> None:
     zlib.error
         One is wrong.
     DecodeError
-        One is missing.
+        One is missing, or they inflate to far more than pixels.
     """
     if image.info.get("compression") not in _DEFLATE:
         return
+    left = _MOST_BYTES_A_PIXEL * image.width * image.height + _SLACK_BYTES
     for offsets, lengths in (_STRIPS, _TILES):
         for offset, num_bytes in zip(image.tag_v2.get(offsets, ()), image.tag_v2.get(lengths, ()), strict=False):
-            inflater, rest = zlib.decompressobj(), data[offset : offset + num_bytes]
-            while inflater.decompress(rest, _PIECE_BYTES):  # in pieces: a strip may be all of a large picture
-                rest = inflater.unconsumed_tail
-            if not inflater.eof:
-                raise DecodeError(
-                    f"the TIFF is truncated or corrupt: its strip at byte {offset} has no end", stage="decode"
-                )
+            left -= _inflated_bytes(data[offset : offset + num_bytes], left)
+
+
+def _inflated_bytes(strip: bytes, most: int) -> int:
+    inflater, total = zlib.decompressobj(), 0
+    while part := inflater.decompress(strip, _PIECE_BYTES):  # in pieces: a strip may be all of a large picture
+        strip = inflater.unconsumed_tail
+        total += len(part)
+        if total > most:
+            raise DecodeError("the TIFF is corrupt: it inflates to far more than its pixels", stage="decode")
+    if not inflater.eof:
+        raise DecodeError("the TIFF is truncated or corrupt: one of its strips has no end", stage="decode")
+    return total
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
