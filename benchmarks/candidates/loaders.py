@@ -19,22 +19,24 @@ import rowlock as rl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import ExitStack
 
 BATCH_ROWS = 16
 LOADER = "rowlock, the loader"
 
 
-def by_rowlock(paths: list[str], size: int, num_threads: int) -> Callable:
+def by_rowlock(paths: list[str], size: int, num_threads: int, stack: ExitStack) -> Callable:
     """Return the whole loader: plan, threads ahead, memory budget, proof of alignment."""
     data = rl.Dataset(
         pa.table({"path": paths}),
         inputs={"image": rl.Images("path", size=(size, size))},
     )
-    engine = rl.Engine(num_threads=num_threads)
+    engine = stack.enter_context(rl.Engine(num_threads=num_threads))
 
     def one_pass():
-        loader = data.batches(BATCH_ROWS, shuffle=False, engine=engine)
-        return (batch.inputs["image"] for batch in loader)
+        with data.batches(BATCH_ROWS, shuffle=False, engine=engine) as loader:  # ends what it makes of the next epoch
+            for batch in loader:
+                yield batch.inputs["image"]
 
     return one_pass
 
@@ -99,9 +101,9 @@ def by_data_loader(pictures: Pictures, num_workers: int) -> Callable:
     return one_pass
 
 
-def loaders(paths: list[str], size: int, num_threads: int) -> dict[str, Callable]:
-    """Return ``{name: one_pass()}``, which gives the batches of all pictures."""
-    found = {LOADER: by_rowlock(paths, size, num_threads)}
+def loaders(paths: list[str], size: int, num_threads: int, stack: ExitStack) -> dict[str, Callable]:
+    """Return ``{name: one_pass()}``, which gives the batches of all pictures; `stack` ends threads."""
+    found = {LOADER: by_rowlock(paths, size, num_threads, stack)}
     if importlib.util.find_spec("tensorflow"):
         found["tf.data (not antialiased)"] = by_tf_data(paths, size, num_threads, antialias=False)
         found["tf.data, antialias=True"] = by_tf_data(paths, size, num_threads, antialias=True)

@@ -120,5 +120,5 @@ def shared_out(run: Callable, num_threads: int, pool) -> Callable:
 def quality(pixels, expected) -> tuple[float, float]:
     """Return the median and the 5th percentile of the pictures' peak signal-to-noise ratios, in dB."""
     square = ((pixels.astype(np.float32) - expected) ** 2).mean((1, 2, 3))
-    ratios = 10 * np.log10(255**2 / np.maximum(square, 255**2 / 1e10))  # 100 dB: the same
+    ratios = 10 * np.log10(255**2 / np.maximum(square, 255**2 / 1e10))  # 100 dB stand for the same
     return float(np.median(ratios)), float(np.percentile(ratios, 5))
