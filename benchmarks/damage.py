@@ -4,7 +4,7 @@ Each format runs in a process of its own, which a crash may take down and which 
 it is said whether it was an error, or was delivered with other pixels than the whole file (nobody noticed), or with the
 same. Every error must name the key, the path and the reason.
 
-    python benchmarks/damage.py [--quick] [--formats JPEG PNG ...] [--json FILE]
+    python benchmarks/damage.py [--quick] [--no-bombs] [--formats JPEG PNG ...] [--json FILE]
 
 It fails where a cut goes unnoticed, a process crashes, another error than `RowError` comes out, a message says too
 little, a bomb takes 50 MiB, or something that is no picture is delivered.
@@ -241,6 +241,7 @@ def broken_promises(rows: list[dict]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="What becomes of damaged pictures.")
     parser.add_argument("--quick", action="store_true", help=f"{NUM_QUICK} files a kind of damage")
+    parser.add_argument("--no-bombs", action="store_true", help="leave them out; tests/test_pictures.py has them too")
     parser.add_argument("--formats", nargs="*", help="only these")
     parser.add_argument("--json", type=Path, help=f"where counts go; by default {RESULTS.name}, but for --quick")
     parser.add_argument("--child", nargs=5, help=argparse.SUPPRESS)
@@ -253,8 +254,9 @@ def main() -> None:
     formats = [name for name in available() if not arguments.formats or name in arguments.formats]
     names = [SMALL, *formats] if "JPEG" in formats else formats
     rows = table_of_damage(names, NUM_QUICK if arguments.quick else NUM_CASES)
-    rows += table_of_bombs(formats) + table_of_others()
-    path = arguments.json or (None if arguments.quick or arguments.formats else RESULTS)
+    rows += [] if arguments.no_bombs else table_of_bombs(formats)
+    rows += table_of_others()
+    path = arguments.json or (None if arguments.quick or arguments.formats or arguments.no_bombs else RESULTS)
     if path:
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     for line in (found := broken_promises(rows)):
