@@ -1,4 +1,4 @@
-"""The damage scorecard, on fewer files: `benchmarks/damage.py` tells which results it is about. Bombs: test_pictures."""
+"""The damage scorecard, on fewer files; `benchmarks/damage.py` says what it counts. Bombs are in test_pictures."""
 
 import importlib.util
 import json
