@@ -75,7 +75,9 @@ def picture_sets(folder: Path, given: Path | None, effort: Effort) -> list[Pictu
 
     if given:
         paths = [path for path in sorted(map(str, given.glob("*.jp*g"))) if _is_rgb(path)][: 256 // effort.scale]
-        return [PictureSet(f"photographs of {given.name}", paths, 16, len(paths))]
+        if not paths:
+            raise SystemExit(f"there are no RGB JPEGs in {given}")
+        return [PictureSet(f"photographs of {given.name}", paths, 16, max(len(paths), 128 // effort.scale))]
     real = real_photographs(256 // effort.scale)
     small = PictureSet("photographs of cats and dogs", real, 32, len(real))
     if not real:

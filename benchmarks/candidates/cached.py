@@ -22,8 +22,9 @@ NAMES = ("decode", "cached, warm", "cached, cold", "floor: a copy in memory")
 def measure_cache(paths: list[str], size: int, num_threads: int, num_rounds: int) -> tuple[dict[str, list[float]], int]:
     """Return seconds a picture of each of `NAMES`, one value a batch, and bytes a picture in the cache."""
     table = Table(pa.table({"path": paths}))
-    rows = np.random.default_rng(0).permutation(len(paths) // BATCH_ROWS * BATCH_ROWS)
-    batches = np.split(rows, len(rows) // BATCH_ROWS)
+    batch_rows = min(BATCH_ROWS, len(paths))
+    rows = np.random.default_rng(0).permutation(len(paths) // batch_rows * batch_rows)
+    batches = np.split(rows, len(rows) // batch_rows)
     decoding = Images("path", size=(size, size)).open(table, "image")
     seconds: dict[str, list[float]] = {name: [] for name in NAMES}
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(num_threads) as pool:
