@@ -1,6 +1,7 @@
 """A table from a folder of pictures: the same folder, the same table; nothing is guessed in silence."""
 
 import hashlib
+import io
 import os
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from rowlock.cli import app
 from rowlock.errors import ConfigError, SourceError, SourceNotFoundError
 from rowlock.folders import table_from_folder
 from rowlock.folders.naming import keys_of, labels_of
+from rowlock.pictures.decode import decode
+from rowlock.pictures.sizes import picture_size_of
 
 WIDE = {"COLUMNS": "200"}
 
@@ -139,6 +142,19 @@ def test_sizes_are_those_that_a_viewer_shows(tmp_path):
         Image.new("RGB", (30, 20)).save(tmp_path / "p" / name, exif=exif)
     made = table_from_folder(tmp_path / "p", labels="none", sizes=True)
     assert set(zip(made.rows["height"].to_pylist(), made.rows["width"].to_pylist(), strict=True)) == {(30, 20)}
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "gif", "bmp", "tiff", "avif", "heif"])
+def test_the_size_in_a_header_is_that_of_the_decoded_pixels(kind, orientation):
+    if kind == "heif":
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = orientation
+    options = {} if kind in {"gif", "bmp"} else {"exif": exif}
+    Image.new("RGB", (64, 40), (9, 99, 199)).save(file, kind, **options)
+    data = file.getvalue()
+    assert picture_size_of(data) == decode(data, 3, 10**6, (40, 64), "stretch").shape[:2]
 
 
 def test_a_file_that_is_no_picture_is_left_out_where_headers_are_read(folder):
