@@ -276,6 +276,14 @@ def test_misuse_is_explained_and_leaves_nothing(folder, tmp_path, monkeypatch, a
     assert sorted(path.name for path in tmp_path.iterdir()) == ["none", "photos"]
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder that nobody can write into")
+def test_a_disk_that_refuses_is_a_line_and_no_traceback(folder):
+    result = run(folder, "/proc/t.parquet")
+    assert result.exit_code == 1
+    assert "/proc/.t.parquet" in "".join(result.output.split())
+    assert isinstance(result.exception, SystemExit)
+
+
 def test_errors_have_their_types(tmp_path):
     with pytest.raises(SourceNotFoundError):
         table_from_folder(tmp_path / "nothing")
