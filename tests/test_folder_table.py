@@ -126,6 +126,14 @@ def test_what_is_passed_over_is_counted_with_its_reason(folder):
     assert "notes.txt" in told
 
 
+def test_of_many_reasons_the_first_few_are_shown(folder, tmp_path):
+    for number in range(30):
+        (folder / f"a.{'x' * number}{number}").touch()
+    output = run(folder, tmp_path / "t.parquet").output
+    assert "18 more, for 18 other reasons" in output
+    assert len(output.splitlines()) < 25
+
+
 def test_sizes_and_hashes_are_those_of_the_files(folder):
     made = table_from_folder(folder, sizes=True, hashes=True)
     row = made.rows.slice(1, 1).to_pylist()[0]
@@ -218,6 +226,18 @@ def test_the_command_writes_a_table_that_says_where_its_pictures_are(folder, tmp
     assert pq.read_table(out).schema.metadata[b"rowlock.root"] == os.fsencode(folder)
     sheet = CliRunner().invoke(app, ["look", str(out), "--image", "path", "-o", str(tmp_path / "s.png")])
     assert sheet.exit_code == 0, sheet.output
+
+
+def test_a_folder_that_was_moved_is_asked_for(folder, tmp_path):
+    assert run(folder, tmp_path / "t.parquet").exit_code == 0
+    moved = folder.rename(tmp_path / "moved")
+    arguments = ["look", str(tmp_path / "t.parquet"), "--image", "path", "-o", str(tmp_path / "s.png")]
+    lost = CliRunner().invoke(app, arguments, env=WIDE)
+    assert lost.exit_code == 2
+    assert "say --root DIR" in lost.output
+    found = CliRunner().invoke(app, [*arguments, "--root", str(moved)], env=WIDE)
+    assert found.exit_code == 0, found.output
+    assert "cannot be read" not in found.output
 
 
 def test_the_same_folder_gives_the_same_bytes(folder, tmp_path):
