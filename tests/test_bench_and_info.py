@@ -163,8 +163,8 @@ def test_versions_known_to_be_bad_are_warned_of_with_a_reason(monkeypatch):
     assert not [package for package in packages.KNOWN_BAD if not package.reason]
 
 
-def test_what_is_installed_here_is_not_known_to_be_bad():
-    assert packages.version_warnings() == []
+def test_what_is_installed_here_is_new_enough():
+    assert not [warning for warning in packages.version_warnings() if "is older than" in warning]
 
 
 def test_a_system_that_tells_nothing_is_no_error(monkeypatch, tmp_path):

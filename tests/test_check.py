@@ -267,6 +267,24 @@ def test_a_report_is_text_html_and_a_dict_with_everything_escaped(frame):
     assert content["schema"] == "rowlock-check-1"
 
 
+def test_odd_bytes_in_a_file_name_can_be_printed_everywhere(frame, tmp_path):
+    odd = tmp_path / os.fsdecode(b"caf\xe9.jpg")
+    paths = pa.array([os.fsencode(odd), b"lost\xe9.jpg"], pa.binary())
+    picture(0, odd)
+    odd.write_bytes(odd.read_bytes()[:-200])
+    report = checked(rl.Dataset(pa.table({"path": paths}), {"image": rl.Images("path", size=(8, 8))}))
+    for text in (repr(report), report._repr_html_(), json.dumps(report.to_dict(), ensure_ascii=False)):
+        assert text.encode("utf-8")
+    assert "caf\\xe9.jpg" in repr(report)
+    assert "lost\\xe9.jpg" in repr(report)
+
+
+def test_no_rate_is_told_where_most_rows_cannot_be_read(frame):
+    for path in frame["path"][:12]:
+        Path(path).unlink()
+    assert checked(dataset(frame), speed_seconds=0.1).estimate is None
+
+
 def test_other_parts_must_be_datasets(frame):
     with pytest.raises(rl.errors.ConfigError, match="train.check"):
         dataset(frame).check(frame)

@@ -1,6 +1,7 @@
 """A table from a folder of pictures: the same folder, the same table; nothing is guessed in silence."""
 
 import hashlib
+import io
 import os
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from rowlock.cli import app
 from rowlock.errors import ConfigError, SourceError, SourceNotFoundError
 from rowlock.folders import table_from_folder
 from rowlock.folders.naming import keys_of, labels_of
+from rowlock.pictures.decode import decode
+from rowlock.pictures.sizes import picture_size_of
 
 WIDE = {"COLUMNS": "200"}
 
@@ -123,6 +126,14 @@ def test_what_is_passed_over_is_counted_with_its_reason(folder):
     assert "notes.txt" in told
 
 
+def test_of_many_reasons_the_first_few_are_shown(folder, tmp_path):
+    for number in range(30):
+        (folder / f"a.{'x' * number}{number}").touch()
+    output = run(folder, tmp_path / "t.parquet").output
+    assert "18 more, for 18 other reasons" in output
+    assert len(output.splitlines()) < 25
+
+
 def test_sizes_and_hashes_are_those_of_the_files(folder):
     made = table_from_folder(folder, sizes=True, hashes=True)
     row = made.rows.slice(1, 1).to_pylist()[0]
@@ -139,6 +150,19 @@ def test_sizes_are_those_that_a_viewer_shows(tmp_path):
         Image.new("RGB", (30, 20)).save(tmp_path / "p" / name, exif=exif)
     made = table_from_folder(tmp_path / "p", labels="none", sizes=True)
     assert set(zip(made.rows["height"].to_pylist(), made.rows["width"].to_pylist(), strict=True)) == {(30, 20)}
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "gif", "bmp", "tiff", "avif", "heif"])
+def test_the_size_in_a_header_is_that_of_the_decoded_pixels(kind, orientation):
+    if kind == "heif":
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = orientation
+    options = {} if kind in {"gif", "bmp"} else {"exif": exif}
+    Image.new("RGB", (64, 40), (9, 99, 199)).save(file, kind, **options)
+    data = file.getvalue()
+    assert picture_size_of(data) == decode(data, 3, 10**6, (40, 64), "stretch").shape[:2]
 
 
 def test_a_file_that_is_no_picture_is_left_out_where_headers_are_read(folder):
@@ -204,6 +228,18 @@ def test_the_command_writes_a_table_that_says_where_its_pictures_are(folder, tmp
     assert sheet.exit_code == 0, sheet.output
 
 
+def test_a_folder_that_was_moved_is_asked_for(folder, tmp_path):
+    assert run(folder, tmp_path / "t.parquet").exit_code == 0
+    moved = folder.rename(tmp_path / "moved")
+    arguments = ["look", str(tmp_path / "t.parquet"), "--image", "path", "-o", str(tmp_path / "s.png")]
+    lost = CliRunner().invoke(app, arguments, env=WIDE)
+    assert lost.exit_code == 2
+    assert "say --root DIR" in lost.output
+    found = CliRunner().invoke(app, [*arguments, "--root", str(moved)], env=WIDE)
+    assert found.exit_code == 0, found.output
+    assert "cannot be read" not in found.output
+
+
 def test_the_same_folder_gives_the_same_bytes(folder, tmp_path):
     for name in ("a.parquet", "b.parquet"):
         assert run(folder, tmp_path / name, "--hash", "--sizes").exit_code == 0
@@ -258,6 +294,14 @@ def test_misuse_is_explained_and_leaves_nothing(folder, tmp_path, monkeypatch, a
     assert result.exit_code == code, result.output
     assert message in " ".join(result.output.split())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["none", "photos"]
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder that nobody can write into")
+def test_a_disk_that_refuses_is_a_line_and_no_traceback(folder):
+    result = run(folder, "/proc/t.parquet")
+    assert result.exit_code == 1
+    assert "/proc/.t.parquet" in "".join(result.output.split())
+    assert isinstance(result.exception, SystemExit)
 
 
 def test_errors_have_their_types(tmp_path):

@@ -98,9 +98,9 @@ class Scan:
                 self._look(file)
             except RowError as error:
                 gone = isinstance(error.__cause__, FileNotFoundError)
-                self.faults[file] = Fault("missing" if gone else error.stage, error.reason)
+                self.faults[file] = Fault("missing" if gone else error.stage, _printable(error.reason))
             except OSError as error:
-                self.faults[file] = Fault("disk", str(error))
+                self.faults[file] = Fault("disk", _printable(str(error)))
             except MemoryError:
                 self.faults[file] = Fault("decode", "its pixels do not fit into memory")
             self.is_read[file] = True
@@ -116,6 +116,11 @@ class Scan:
         self.height[file], self.width[file] = picture_size_of(data)
         self.is_blank[file] = _is_blank(pixels)
         self.is_good[file] = True
+
+
+def _printable(text: str) -> str:
+    """Return a text whose surrogates, which stand for odd bytes of a file name, are written out."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _is_blank(pixels: AnyArray) -> bool:

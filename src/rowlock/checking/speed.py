@@ -47,10 +47,12 @@ def estimate(dataset: Dataset, seconds: float) -> Estimate | None:
     num_rows = stats.num_rows - batch_rows
     if num_rows <= 0 or running <= 0:  # one batch was all
         num_rows, running = stats.num_rows, stats.elapsed_seconds
-    rate = num_rows / running if running else 0.0
+    if not num_rows or not running:
+        return None
+    rate = num_rows / running
     return Estimate(
         rows_per_second=rate,
-        epoch_seconds=len(dataset) / rate if rate else float("inf"),
+        epoch_seconds=len(dataset) / rate,
         memory_bytes=stats.memory.peak_bytes + stats.memory.scratch_bytes,
         num_rows=stats.num_rows,
         num_threads=stats.num_threads,

@@ -143,7 +143,14 @@ class DataOptions:
         """Where relative paths start: what was said, else what the table says of itself."""
         from rowlock.cli.tables import recorded_root
 
-        return self.root if self.root is not None else recorded_root(self.frame)
+        if self.root is not None:
+            return self.root
+        noted = recorded_root(self.frame)
+        if noted is not None and not noted.is_dir():
+            raise ConfigError(
+                f"{self.table} notes that its pictures are below {noted}, which is not there: say --root DIR"
+            )
+        return noted
 
     def inputs(
         self, *, augment: rl.Augment | None = None, standardize: Any = False, cache: str | None = None

@@ -46,9 +46,8 @@ def look(
         sheet.save(out)
     finally:
         dataset.close()
-    console.print(
-        f"{escape(str(out))}: {len(sheet.rows):,} row{'s' * (len(sheet.rows) != 1)}, {sheet.image.width} x {sheet.image.height} pixels"
-    )
+    count = f"{len(sheet.rows):,} row{'s' * (len(sheet.rows) != 1)}"
+    console.print(f"{escape(str(out))}: {count}, {sheet.image.width} x {sheet.image.height} pixels")
     if sheet.num_unreadable:
         console.print(f"[yellow]{sheet.num_unreadable} of them cannot be read[/]; the sheet says why", soft_wrap=True)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["table"]
 
 _SUFFIXES = (".parquet", ".feather", ".arrow")
+_MOST_REASONS = 12
 
 
 class Labels(StrEnum):
@@ -118,7 +119,7 @@ def _write_as(rows: Any, path: Path, suffix: str) -> None:
 
 
 def _show(made: FolderTable, out: Path, *, absolute: bool) -> None:
-    rows = made.rows
+    rows, shown = made.rows, made.ignored[:_MOST_REASONS]
     lines = [
         ("table", f"{out}: {rows.num_rows:,} row{'s' * (rows.num_rows != 1)}, columns {', '.join(rows.column_names)}"),
         (
@@ -128,8 +129,11 @@ def _show(made: FolderTable, out: Path, *, absolute: bool) -> None:
         ("key", f"{made.key}, such as {rows.column(made.key)[0].as_py()!r}"),
         ("label", _label_line(made)),
         *(("note", note) for note in made.notes),
-        *(("ignored", f"{count:,} {why}: {', '.join(map(repr, first))}") for why, count, first in made.ignored),
+        *(("ignored", f"{count:,} {why}: {', '.join(map(repr, first))}") for why, count, first in shown),
     ]
+    if len(made.ignored) > len(shown):
+        rest = sum(count for _, count, _ in made.ignored[_MOST_REASONS:])
+        lines.append(("ignored", f"{rest:,} more, for {len(made.ignored) - len(shown):,} other reasons"))
     show_lines(lines)
     if made.key in rows.column_names and rows.column(made.key).null_count:
         errors.print(f"[yellow]note[/]: {escape(made.key)} has empty fields, so it cannot be a key yet")

@@ -13,6 +13,7 @@ from rowlock.folders.naming import keys_of, labels_of
 from rowlock.folders.walk import find_pictures
 
 if TYPE_CHECKING:
+    from rowlock.folders.listing import Joined
     from rowlock.folders.naming import LabelsFrom
     from rowlock.folders.walk import Found
     from rowlock.store.progress import Progress
@@ -91,31 +92,34 @@ def table_from_folder(
     base = os.path.abspath(folder)  # noqa: PTH100 - of text that may hold surrogates for odd bytes
     found = find_pictures(base)
     _require_some(found, base)
-    notes, extra = [], None
+    if listing is None and key is not None:
+        raise ConfigError(f"--key {key!r} names a column of a listing; without --csv, keys are made of the paths")
+    extra: Any = None
+    notes: list[str] = []
     if listing is not None:
         joined = join_listing(found, listing, listing_column)
-        found, extra = joined.found, joined.rows
+        found, extra, notes = joined.found, joined.rows, _notes(joined)
         _require_some(found, base)
-        notes.append(f"joined by the listing's column {joined.column!r}")
-        if joined.num_without_picture:
-            first = ", ".join(map(repr, joined.without_picture))
-            notes.append(f"{joined.num_without_picture:,} rows of the listing have no picture: {first}")
-    elif key is not None:
-        raise ConfigError(f"--key {key!r} names a column of a listing; without --csv, keys are made of the paths")
     measured: dict[str, Any] = {}
     if sizes or hashes:
-        found, measured = _measured(found, os.fsencode(base), sizes, hashes, progress)
+        found, kept, measured = _measured(found, os.fsencode(base), sizes, hashes, progress)
+        extra = None if extra is None else extra.take(kept)
         _require_some(found, base)
-        if extra is not None:
-            extra = extra.take(measured.pop("kept"))
-        measured.pop("kept", None)
     classes, labels_from = labels_of(found.paths, "none" if labels == "auto" and listing is not None else labels)
+    if classes is None and listing is not None:
+        labels_from = "the listing"
     own = {} if key is not None else {"key": keys_of(found.paths)}
     own |= {"path": _paths(found, base if absolute else None)} | ({} if classes is None else {"label": classes})
-    return FolderTable(
-        _assembled(own | measured, extra, key), base, key or "key",
-        "the listing" if classes is None and listing is not None else labels_from, found.ignored, notes,
-    )  # fmt: skip
+    rows = _assembled(own | measured, extra, key)
+    return FolderTable(rows, base, key or "key", labels_from, found.ignored, notes)
+
+
+def _notes(joined: Joined) -> list[str]:
+    notes = [f"joined by the listing's column {joined.column!r}"]
+    if joined.num_without_picture:
+        first = ", ".join(map(repr, joined.without_picture))
+        notes.append(f"{joined.num_without_picture:,} rows of the listing have no picture: {first}")
+    return notes
 
 
 def _measured(
@@ -124,18 +128,18 @@ def _measured(
     sizes: bool,
     hashes: bool,
     progress: Progress,
-) -> tuple[Found, dict[str, Any]]:
-    """Return the pictures that can be read, and columns of facts about them."""
+) -> tuple[Found, list[int], dict[str, Any]]:
+    """Return the pictures that can be read, their places, and columns of facts about them."""
     facts = facts_of(base, found.paths, sizes=sizes, hashes=hashes, progress=progress)
     gone = {place: f"cannot be read: {one.fault}" for place, one in enumerate(facts) if one.fault}
     kept = [place for place in range(len(facts)) if place not in gone]
-    columns: dict[str, Any] = {"kept": kept}
+    columns: dict[str, Any] = {}
     if sizes:
         columns |= {"height": [facts[i].height for i in kept], "width": [facts[i].width for i in kept]}
         columns["num_bytes"] = [found.sizes[i] for i in kept]
     if hashes:
         columns["path_hash"] = [facts[i].digest for i in kept]
-    return found.without(gone), columns
+    return found.without(gone), kept, columns
 
 
 def _paths(found: Found, base: str | None) -> Any:
