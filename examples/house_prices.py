@@ -41,20 +41,17 @@ def error_of(used: tuple[str, ...], folder: Path, df: pd.DataFrame, epochs: int)
             layers.Conv2D(16, 5, strides=2, activation="relu"),
             layers.Conv2D(16, 3, strides=2, activation="relu"),
             layers.GlobalAveragePooling2D(),
-            layers.Dense(8, activation="relu"),
         ]
     )
     branches = {
-        "photos": Branch(
-            convnet, preprocess=layers.Rescaling(1 / 255), per_item="mean", mask="shown", normalize="layer"
-        ),
+        "photos": Branch(convnet, preprocess=layers.Rescaling(1 / 127.5, -1), per_item="mean", mask="shown"),
         "facts": facts,
     }
     head = keras.Sequential([layers.Dense(32, activation="relu"), layers.Dense(1), layers.Rescaling(100)])
     model = merge({name: branch for name, branch in branches.items() if name in used}, head, data=data)
     if len(used) == 3:
         summary(model)
-    model.compile(keras.optimizers.Adam(1e-2), loss="mae")
+    model.compile(keras.optimizers.Adam(5e-3), loss="mae")
     model.fit(train.batches(32, seed=1).to_keras(), epochs=epochs, verbose=0)
     return model.evaluate(test.batches(32, shuffle=False).to_keras(), verbose=0)
 
