@@ -181,15 +181,20 @@ def test_a_folder_of_another_run_or_of_something_else_is_refused_and_left_as_it_
     with pytest.raises(RunExistsError, match="another process trains in"):
         RunFolder(tmp_path / "run").begin(config, {}, data, overwrite=False)
     folder.release()
-    before = folder.file(RUN).read_bytes()
     other = Config(columns=["age"], target="label", epochs=3, seed=4)
+    folder.check(other, overwrite=False)  # nothing was trained: what failed to begin may begin otherwise
+    folder.file("history.csv").write_text("epoch")
+    before = folder.file(RUN).read_bytes()
     with pytest.raises(RunExistsError, match="seed was 0, is 4; epochs was 20, is 3"):
         folder.check(other, overwrite=False)
     with pytest.raises(RunExistsError, match="data are not those"):
         folder.begin(config, {}, data.select([0, 1]), overwrite=False)
     folder.release()
     assert folder.file(RUN).read_bytes() == before
-    folder.check(Config(columns=["age"], target="label", cache="elsewhere"), overwrite=False)
+    careful = Config(columns=["age"], target="label", cache="elsewhere", on_error="mask")
+    folder.begin(careful, {}, data, overwrite=False)
+    folder.release()
+    assert read_config(folder.file(RUN))[0] == careful
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").write_bytes(b"")
     for overwrite in (False, True):

@@ -19,8 +19,8 @@ __all__ = ["COLUMNS", "WITHOUT_EFFECT", "Config"]
 COLUMNS: Final = "columns"
 """Name of the input that holds the table's own numbers."""
 
-WITHOUT_EFFECT: Final = frozenset({"cache"})
-"""What may change between two runs of the same command: no weight depends on it."""
+WITHOUT_EFFECT: Final = frozenset({"ablate", "cache", "max_bad", "on_error"})
+"""What may change while a run goes on: no weight depends on it. (A row that is masked would have ended the run.)"""
 
 PARTS: Final = ("train", "valid", "test")
 
