@@ -487,7 +487,7 @@ def test_a_backbone_takes_weights_from_a_local_file_and_can_be_frozen(data, tmp_
     prepared = prepare(config, pd.read_parquet(data / "animals.parquet"))
     model = build(config, prepared.target, prepared.train)
     given = prepared.train.gather(np.arange(4)).inputs
-    said = model.get_layer("image_branch")(given["image"], training=False)
+    said = model.get_layer("image_branch")([given["image"]], training=False)
     wanted = made(given["image"] / np.float32(127.5) - 1, training=False)
     assert keras.ops.convert_to_numpy(said) == pytest.approx(keras.ops.convert_to_numpy(wanted), abs=1e-4)
     assert all("head" in variable.path for variable in model.trainable_variables)
