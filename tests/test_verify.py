@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 
 import numpy as np
@@ -22,7 +21,7 @@ from rowlock.table import Table
 SIZE = 12, 16
 
 
-def photo(number, size=(96, 128)):
+def photo(number, size=(240, 320)):
     """Smooth shapes, as photographs have."""
     rng = np.random.default_rng(number)
     small = rng.integers(0, 256, (12, 16, 3), np.uint8)
@@ -121,7 +120,7 @@ def test_columns_of_every_kind_are_hashed(tmp_path, frame):
 
 
 def test_a_file_that_cannot_be_hashed_is_named_or_left_out(tmp_path, frame):
-    os.unlink(frame["imgpath"][2])
+    (tmp_path / "2.jpg").unlink()
     with pytest.raises(RowError, match=r"row 2, path .*2\.jpg.*no such file"):
         rl.hash_pictures(frame["imgpath"])
     digests = rl.hash_pictures(frame["imgpath"], unreadable="none")

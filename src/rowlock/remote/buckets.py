@@ -60,6 +60,8 @@ class BucketClient:
         except _OF_THE_OBJECT:
             return None
         except exceptions.BaseError as error:
+            if "501 Not Implemented" in str(error):
+                return None
             raise _momentary(error) from error
 
     def content(self, url: str, deadline: float) -> Content:  # noqa: ARG002 - as above
