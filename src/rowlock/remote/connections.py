@@ -73,16 +73,16 @@ def pool_of(permission: Permission, requests: Requests, max_concurrent: int) -> 
             requests.began(self)
             super().request(*args, **kwargs)  # type: ignore[misc]  # as above
 
-    class CheckedHTTP(Checked, HTTPConnection):
+    class CheckedHTTP(Checked, HTTPConnection):  # type: ignore[misc]  # urllib3 is Any to the checker
         pass
 
-    class CheckedHTTPS(Checked, HTTPSConnection):
+    class CheckedHTTPS(Checked, HTTPSConnection):  # type: ignore[misc]  # as above
         is_tls = True
 
-    class Pool(urllib3.HTTPConnectionPool):
+    class Pool(urllib3.HTTPConnectionPool):  # type: ignore[misc]  # as above
         ConnectionCls: Any = CheckedHTTP
 
-    class TLSPool(urllib3.HTTPSConnectionPool):
+    class TLSPool(urllib3.HTTPSConnectionPool):  # type: ignore[misc]  # as above
         ConnectionCls: Any = CheckedHTTPS
 
     manager = urllib3.PoolManager(num_pools=64, maxsize=max_concurrent, retries=False)
