@@ -96,12 +96,17 @@ def _credentials(monkeypatch, time_limit):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
-    with time_limit(60):
+    with time_limit(120):
         yield
         deadline = time.monotonic() + 15
-        while any(thread.name == "rowlock-remote" for thread in threading.enumerate()) and time.monotonic() < deadline:
+        while threads() and time.monotonic() < deadline:
             gc.collect()
-            time.sleep(0.05)
+            time.sleep(0.02)
+        assert not threads()
+
+
+def threads():
+    return [thread for thread in threading.enumerate() if thread.name == "rowlock-remote"]
 
 
 @pytest.fixture
@@ -227,7 +232,7 @@ def unused_port():
 def test_a_forked_child_is_told_and_does_not_hang(bucket):
     _, address, _ = bucket
     found = subprocess.run(
-        [sys.executable, "-c", FORK, address], capture_output=True, text=True, timeout=50, check=False
+        [sys.executable, "-c", FORK, address], capture_output=True, text=True, timeout=100, check=False
     )
     assert "before this process was forked" in found.stdout, found.stderr
     assert found.stdout.splitlines()[-1] == "exit 3"

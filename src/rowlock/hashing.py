@@ -145,7 +145,7 @@ class _Hashing:
         """Return the digests of the rows from `first` on."""
         rows = np.arange(first, min(first + _ROWS, len(self._column)))
         names = [[self._source.locate(path) for path in paths] for paths in self._column.take_lists(rows)]
-        with self._source.reading([name for row_names in names for name in row_names], None):
+        with self._source.reading([name for row_names in names for name in row_names], None, keep_on_error=False):
             return [
                 [self._digest(row, name) for name in row_names]
                 for row, row_names in zip(rows.tolist(), names, strict=True)

@@ -86,7 +86,8 @@ class ImagesReader(Reader):
         pictures = self._pictures(rows, draw)
         is_cached = self._cache is not None and (draw is None or images.augment is None)
         keys = [picture.key for row_pictures in pictures for picture in row_pictures]
-        with self._source.reading(keys, self._cache if is_cached else None):
+        kept = self._cache if is_cached else None
+        with self._source.reading(keys, kept, keep_on_error=len(rows) > 1):  # bad rows are looked for one by one
             for row_pictures, row_out in zip(pictures, places, strict=True):
                 for position, picture in enumerate(row_pictures):
                     if byte_picture is None:

@@ -116,7 +116,13 @@ class Root:
             keys = kept.will_need((key, self.version(name_of(key))) for key in keys)
         will_need(map(name_of, keys))
 
-    def reading(self, keys: Sequence[bytes], kept: Kept | None) -> contextlib.AbstractContextManager[None]:  # noqa: ARG002 - as in PictureSource
+    def reading(
+        self,
+        keys: Sequence[bytes],  # noqa: ARG002 - as in PictureSource
+        kept: Kept | None,  # noqa: ARG002 - as in PictureSource
+        *,
+        keep_on_error: bool,  # noqa: ARG002 - as in PictureSource
+    ) -> contextlib.AbstractContextManager[None]:
         """Return a context that does nothing: files are opened one by one."""
         return contextlib.nullcontext()
 

@@ -28,7 +28,8 @@ _IDLE_SECONDS = 10.0
 _LATELY = 64
 """Pictures that the size of the next ones is judged by."""
 
-IsKept = "Callable[[Version], bool] | None"
+_FIRST_BYTES = 1 << 20
+"""What the first ones are taken for."""
 
 
 class Fetch(Protocol):
@@ -37,7 +38,7 @@ class Fetch(Protocol):
     def version(self, url: str) -> Version | None: ...  # noqa: D102 - as in Fetcher
     def content(self, url: str) -> Content: ...  # noqa: D102 - as in Fetcher
     def end_overdue(self) -> None: ...  # noqa: D102 - as in Fetcher
-    def close(self) -> None: ...  # noqa: D102 - as in Fetcher
+    def end(self) -> None: ...  # noqa: D102 - as in Fetcher
 
 
 class Wanted:
@@ -107,7 +108,7 @@ class ReadAhead:
         self._ahead: deque[Wanted] = deque()
         self._waiting_bytes = 0
         self._peak_bytes = 0
-        self._sizes: deque[int] = deque([0], maxlen=_LATELY)
+        self._sizes: deque[int] = deque([_FIRST_BYTES], maxlen=_LATELY)
         self._num_running = 0
         self._num_idle = 0
         self._threads: set[threading.Thread] = set()
@@ -138,15 +139,22 @@ class ReadAhead:
             self._start_threads()
 
     @contextlib.contextmanager
-    def reading(self, urls: list[tuple[str, Callable[[Version], bool] | None]]) -> Iterator[None]:
+    def reading(
+        self, urls: list[tuple[str, Callable[[Version], bool] | None]], *, keep_on_error: bool
+    ) -> Iterator[None]:
         """Fetch these now, before all others, and keep them until the end of the ``with`` block.
 
-        If it ends with an error, they are kept for a while: whoever policies bad rows comes again, row by row.
+        Parameters
+        ----------
+        urls : list of (str, callable or None)
+            As of `announce`.
+        keep_on_error : bool
+            If the block ends with an error, keep them for whoever comes again, as `announce` does.
         """
         with self._lock:
             found = [self._begin(url, is_kept) for url, is_kept in urls]
             self._start_threads()
-        is_over = len(found) == 1
+        is_over = not keep_on_error
         try:
             yield
             is_over = True
@@ -172,12 +180,12 @@ class ReadAhead:
             self._wait(wanted)
         return wanted
 
-    def close(self) -> None:
+    def end(self) -> None:
         """End what is under way, and the threads; whoever waits raises. Takes no lock: finalisers call it."""
         if self._process != os.getpid():  # a forked child shares the sockets, and must not end them
             return
         self._is_closed = True
-        self._fetch.close()
+        self._fetch.end()
 
     def join(self, seconds: float) -> None:
         """Wait until the threads are gone, but not longer."""
@@ -284,10 +292,11 @@ class ReadAhead:
             self._urgent.append(wanted)
 
     def _wait(self, wanted: Wanted) -> None:
-        while not wanted.done.wait(_LOOK_SECONDS):
+        while not wanted.done.is_set():
             if self._is_closed:
                 raise closed()
             self._fetch.end_overdue()
+            wanted.done.wait(_LOOK_SECONDS)
 
     def _find(self, url: str) -> Wanted | None:
         wanted = self._wanted.get(url)

@@ -86,6 +86,9 @@ class BucketClient:
     def end_overdue(self) -> None:
         """Do nothing: obstore ends requests by itself."""
 
+    def end(self) -> None:
+        """Do nothing, as above."""
+
     def close(self) -> None:
         """Let go of all buckets."""
         self._stores = {}

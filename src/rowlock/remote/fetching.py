@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from rowlock.errors import MissingDependencyError, RowError
 from rowlock.pictures.content import Content, Version
 from rowlock.remote.permission import BUCKETS
-from rowlock.remote.repeating import repeated
+from rowlock.remote.repeating import Ending, repeated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +43,7 @@ class Fetcher:
         self._remote = remote
         self._permission = permission
         self._max_bytes = min(max_bytes, remote.max_bytes)
-        self.ended = threading.Event()
+        self._ending = Ending()
         for scheme in schemes:
             self._client(f"{scheme}://")
 
@@ -80,9 +79,15 @@ class Fetcher:
         for client in self._clients:
             client.end_overdue()
 
+    def end(self) -> None:
+        """End what is under way. Takes no lock: finalisers call it."""
+        self._ending.is_over = True
+        for client in self._clients:
+            client.end()
+
     def close(self) -> None:
-        """End what is under way."""
-        self.ended.set()
+        """End what is under way, and close all connections."""
+        self.end()
         for client in self._clients:
             client.close()
 
@@ -120,7 +125,7 @@ class Fetcher:
             raise RowError(f"it is {why}", stage="read")
 
     def _repeated(self, ask: Callable[[str, float], Any], url: str) -> Any:
-        return repeated(partial(ask, url), self._remote, self.ended)
+        return repeated(partial(ask, url), self._remote, self._ending)
 
 
 def _missing(what: str) -> MissingDependencyError:

@@ -93,9 +93,12 @@ class HttpClient:
         """End requests that take longer than they may; somebody who waits calls it every second."""
         self._requests.end_overdue()
 
-    def close(self) -> None:
-        """End all requests under way, and close all connections."""
+    def end(self) -> None:
+        """End all requests under way. Takes no lock: finalisers call it."""
         self._requests.end_overdue(math.inf)
+
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
         self._pool.clear()
 
     def _answer(self, method: str, url: str, deadline: float) -> Any:

@@ -10,16 +10,29 @@ from rowlock.errors import LoaderClosedError, RowError
 from rowlock.meter import note_retry
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable
 
     from rowlock.remote.settings import Remote
 
-__all__ = ["MomentaryError", "closed", "repeated"]
+__all__ = ["Ending", "MomentaryError", "closed", "repeated"]
 
 _LONGEST_WAIT_SECONDS = 30.0
+_LOOK_SECONDS = 0.2
 
 Result = TypeVar("Result")
+
+
+class Ending:
+    """Whether all is over. A plain flag, without a lock: finalisers set it, in whatever thread and moment."""
+
+    def __init__(self) -> None:
+        self.is_over = False
+
+    def wait(self, seconds: float) -> None:
+        """Wait, but not beyond the end."""
+        deadline = time.monotonic() + seconds
+        while not self.is_over and (left := deadline - time.monotonic()) > 0:
+            time.sleep(min(left, _LOOK_SECONDS))
 
 
 class MomentaryError(Exception):
@@ -44,7 +57,7 @@ def closed() -> LoaderClosedError:
     return LoaderClosedError("the dataset of these remote pictures was closed")
 
 
-def repeated(attempt: Callable[[float], Result], remote: Remote, ended: threading.Event) -> Result:
+def repeated(attempt: Callable[[float], Result], remote: Remote, ending: Ending) -> Result:
     """Call ``attempt(deadline)`` until it succeeds, fails for good, or tries or time are used up.
 
     Raises
@@ -54,18 +67,18 @@ def repeated(attempt: Callable[[float], Result], remote: Remote, ended: threadin
     """
     deadline = time.monotonic() + remote.total_seconds
     for number in range(1, remote.num_tries + 1):
-        if ended.is_set():
+        if ending.is_over:
             raise closed()
         try:
             return attempt(deadline)
         except MomentaryError as failure:
             wait = max(failure.wait_seconds, _pause(number, remote.backoff_seconds))
-            if ended.is_set():
+            if ending.is_over:
                 raise closed() from failure
             if number == remote.num_tries or time.monotonic() + wait > deadline:
                 raise _given_up(failure, number, wait, remote) from failure.__cause__
         note_retry()
-        ended.wait(wait)
+        ending.wait(wait)
     raise AssertionError  # the last round returns or raises
 
 

@@ -76,15 +76,39 @@ class Remote:
     endpoint: str | None = None
     anonymous: bool = False
 
-    def __init__(self, *allowed: str, **options: Any) -> None:
-        names = [field.name for field in fields(self)][1:]
-        unknown = [name for name in options if name not in names]
-        if unknown:
-            raise ConfigError(f"Remote has no option {unknown[0]!r}; it has {', '.join(names)}")
-        for field in fields(self)[1:]:
-            value = options.get(field.name, field.default)
-            object.__setattr__(self, field.name, _CHECKS[str(field.type)](field.name, value))
-        object.__setattr__(self, "allowed", allowed)
+    def __init__(
+        self,
+        *allowed: str,
+        max_concurrent: int = 16,
+        ahead_bytes: int | str = "256MiB",
+        max_bytes: int | str = "64MiB",
+        num_tries: int = 6,
+        backoff_seconds: float = 0.25,
+        connect_seconds: float = 10.0,
+        read_seconds: float = 30.0,
+        total_seconds: float = 120.0,
+        immutable: bool = False,
+        region: str | None = None,
+        endpoint: str | None = None,
+        anonymous: bool = False,
+    ) -> None:
+        checked: dict[str, Any] = {
+            "allowed": allowed,
+            "max_concurrent": whole_number("max_concurrent", max_concurrent, 1),
+            "ahead_bytes": parse_bytes(ahead_bytes),
+            "max_bytes": parse_bytes(max_bytes),
+            "num_tries": whole_number("num_tries", num_tries, 1),
+            "backoff_seconds": _seconds("backoff_seconds", backoff_seconds),
+            "connect_seconds": _seconds("connect_seconds", connect_seconds),
+            "read_seconds": _seconds("read_seconds", read_seconds),
+            "total_seconds": _seconds("total_seconds", total_seconds),
+            "immutable": true_or_false("immutable", immutable),
+            "region": _text("region", region),
+            "endpoint": _text("endpoint", endpoint),
+            "anonymous": true_or_false("anonymous", anonymous),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)  # frozen: set once, here
         self.permission()
 
     def __repr__(self) -> str:
@@ -103,10 +127,6 @@ class Remote:
         return self.allowed, self.region, self.endpoint
 
 
-def _count(name: str, value: Any) -> int:
-    return parse_bytes(value) if name.endswith("_bytes") else whole_number(name, value, 1)
-
-
 def _seconds(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
         raise ConfigError(f"{name} must be a number of seconds above 0, not {value!r}")
@@ -117,6 +137,3 @@ def _text(name: str, value: Any) -> str | None:
     if value is not None and (not isinstance(value, str) or not value):
         raise ConfigError(f"{name} must be a text, not {value!r}")
     return value
-
-
-_CHECKS: dict[str, Any] = {"int": _count, "float": _seconds, "bool": true_or_false, "str | None": _text}

@@ -20,7 +20,7 @@ from rowlock.pictures.paths import listed
 from rowlock.pictures.roots import Root
 from rowlock.remote.ahead import ReadAhead
 from rowlock.remote.fetching import Fetcher
-from rowlock.remote.permission import BUCKETS, is_url
+from rowlock.remote.permission import BUCKETS, SCHEMES, is_url
 from rowlock.remote.settings import Remote
 from rowlock.remote.versions import UNKNOWN
 
@@ -149,9 +149,9 @@ class RemoteSource:
         self._read_ahead().announce(self._wanted(keys, kept))
 
     @contextlib.contextmanager
-    def reading(self, keys: Sequence[bytes], kept: Kept | None) -> Iterator[None]:
+    def reading(self, keys: Sequence[bytes], kept: Kept | None, *, keep_on_error: bool) -> Iterator[None]:
         """Fetch these before all others, all at a time; see `PictureSource`."""
-        with self._read_ahead().reading(self._wanted(keys, kept)):
+        with self._read_ahead().reading(self._wanted(keys, kept), keep_on_error=keep_on_error):
             yield
 
     def close(self) -> None:
@@ -159,6 +159,7 @@ class RemoteSource:
         if self._process == os.getpid():
             self._finalizer()
             self._ahead.join(_CLOSE_SECONDS)
+            self._own_fetcher.close()
 
     def _taken(self, name: bytes, *, content: bool = False) -> Wanted:
         """Wait for a URL; note what it cost, once; raise what came instead."""
@@ -195,7 +196,7 @@ class RemoteSource:
             keep_seconds = max(_KEEP_SECONDS, 2 * self._remote.total_seconds)
             self._ahead = ReadAhead(fetcher, self._remote.max_concurrent, self._remote.ahead_bytes, keep_seconds)
             self._own_fetcher = fetcher
-            self._finalizer = weakref.finalize(self, self._ahead.close)
+            self._finalizer = weakref.finalize(self, self._ahead.end)
             self._process = os.getpid()
         return self._own_fetcher
 
@@ -248,11 +249,15 @@ def _not_asked_for(paths: PathColumn, name: str, are_urls: BoolArray) -> ConfigE
     places = np.flatnonzero(are_urls)
     first = os.fsdecode(paths.take(places[:1])[0])
     scheme = first.partition(":")[0].lower()
+    found = f"{listed(paths.rows_of(places))} of column {name!r} hold URLs"
+    if scheme not in SCHEMES:
+        return ConfigError(
+            f"{found}: the first is {first!r}. Of these, {', '.join(SCHEMES)} can be read. Write plain paths."
+        )
     return ConfigError(
-        f"{listed(paths.rows_of(places))} of column {name!r} hold URLs, and pictures are read from servers only where"
-        f" that is allowed: the first is {first!r}. Nothing was asked for. If the table is your own, write"
-        f' rl.Images({name!r}, ..., remote=rl.Remote("{scheme}")), or allow how they begin:'
-        f' rl.Remote("{_beginning(first)}").'
+        f"{found}, and pictures are read from servers only where that is allowed: the first is {first!r}. Nothing was"
+        f' asked for. If the table is your own, allow their scheme, remote=rl.Remote("{scheme}"), or how they begin:'
+        f' remote=rl.Remote("{_beginning(first)}").'
     )
 
 
