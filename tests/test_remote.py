@@ -537,14 +537,15 @@ def test_public_addresses_are_fine(address):
     assert refused_address(address) is None
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_a_scheme_alone_reaches_no_private_server_and_not_a_byte_is_sent(host):
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "0x7f.1"])
+def test_a_scheme_alone_reaches_no_private_server_and_not_a_byte_is_sent(scheme, host):
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        frame = pd.DataFrame({"path": [f"http://{host}:{listener.getsockname()[1]}/x.jpg"]})
-        reader = of_rows(frame, rl.Remote("http", "http://127.0.0.1:1/", **QUICK))
+        frame = pd.DataFrame({"path": [f"{scheme}://{host}:{listener.getsockname()[1]}/x.jpg"]})
+        reader = of_rows(frame, rl.Remote(scheme, "http://127.0.0.1:1/", **QUICK))
         error = failing(reader)
         assert "is this machine; nothing was sent" in error.reason
-        assert f"rl.Remote('http://{host}:{listener.getsockname()[1]}/')" in error.reason
+        assert f"rl.Remote('{scheme}://{host}:{listener.getsockname()[1]}/')" in error.reason
         reader.close()
         listener.settimeout(5)
         connection, _ = listener.accept()

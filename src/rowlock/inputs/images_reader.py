@@ -25,6 +25,8 @@ from rowlock.remote.permission import is_url
 from rowlock.remote.source import open_source
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rowlock.arrays import AnyArray, Int64Array
     from rowlock.inputs.images import Images
     from rowlock.picture_cache.cache import PictureCache
@@ -98,8 +100,7 @@ class ImagesReader(Reader):
                 row_out[len(row_pictures) :] = 0
 
     def will_need(self, rows: Int64Array) -> None:  # noqa: D102 - as in Reader
-        keys = [picture.key for row_pictures in self._pictures(rows, None) for picture in row_pictures]
-        self._source.will_need(keys, self._cache)
+        self._source.will_need(self._keys(rows), self._cache)
 
     def close(self) -> None:  # noqa: D102 - as in Reader
         self._source.close()
@@ -113,6 +114,16 @@ class ImagesReader(Reader):
         shape = "x".join(map(str, self.spec.shape))
         augment = "" if images.augment is None else f":{images.augment!r}"
         return f"{self._paths.digest()}:{shape}:{images.dtype}:{images.scale!r}:{images.resize}{augment}"
+
+    def _keys(self, rows: Int64Array) -> Iterator[bytes]:
+        """Yield the keys of all pictures of the rows; a source may need the first few only."""
+        paths = self._paths.take_lists(rows)
+        if self._digests is None:
+            yield from (self._source.locate(path) for row_paths in paths for path in row_paths)
+            return
+        for row_paths, row_digests in zip(paths, self._digests.take_lists(rows), strict=True):
+            for path, digest in zip(row_paths, row_digests, strict=True):
+                yield key_of(self._source.locate(path), digest)
 
     def _pictures(self, rows: Int64Array, draw: Draw | None) -> list[list[_Picture]]:
         """Return the pictures of each row."""

@@ -65,7 +65,7 @@ class PictureSource(Protocol):
             The disk or the network failed, again and again.
         """
 
-    def will_need(self, keys: Sequence[bytes], kept: Kept | None) -> None:
+    def will_need(self, keys: Iterable[bytes], kept: Kept | None) -> None:
         """Take note that these will be read soon, except those that `kept` has."""
 
     def reading(self, keys: Sequence[bytes], kept: Kept | None, *, keep_on_error: bool) -> AbstractContextManager[None]:

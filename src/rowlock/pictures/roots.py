@@ -20,7 +20,7 @@ from rowlock.pictures.files import read_file
 from rowlock.pictures.paths import PathColumn, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from rowlock.arrays import BoolArray
     from rowlock.pictures.content import Kept
@@ -110,7 +110,7 @@ class Root:
         """
         return Content(self._read(path))
 
-    def will_need(self, keys: Sequence[bytes], kept: Kept | None) -> None:
+    def will_need(self, keys: Iterable[bytes], kept: Kept | None) -> None:
         """Let the system read the files ahead, or what is kept of them."""
         if kept is not None:
             keys = kept.will_need((key, self.version(name_of(key))) for key in keys)

@@ -26,7 +26,7 @@ class Remote:
         redirect. ``"https"`` or ``"http"`` alone covers public servers: an address of this machine or of a private
         network is refused when its connection is made. A host that is named in the beginning of a URL may be anywhere.
     max_concurrent : int
-        Pictures that are fetched at a time.
+        Pictures of one input that are fetched at a time.
     ahead_bytes : int or str
         Fetched pictures that wait for their batch: when there are as many bytes, reading ahead pauses.
     max_bytes : int or str

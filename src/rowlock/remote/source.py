@@ -25,7 +25,7 @@ from rowlock.remote.settings import Remote
 from rowlock.remote.versions import UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rowlock.arrays import BoolArray
     from rowlock.pictures.content import Kept, PictureSource, Version
@@ -143,10 +143,11 @@ class RemoteSource:
             raise AssertionError("nothing came, and no error")  # pragma: no cover - one of them is set
         return found
 
-    def will_need(self, keys: Sequence[bytes], kept: Kept | None) -> None:
+    def will_need(self, keys: Iterable[bytes], kept: Kept | None) -> None:
         """Begin to fetch what is on servers; see `PictureSource`."""
-        self._local.will_need([key for key in keys if not is_url(key)], kept)
+        keys = list(keys)
         self._read_ahead().announce(self._wanted(keys, kept))
+        self._local.will_need((key for key in keys if not is_url(key)), kept)
 
     @contextlib.contextmanager
     def reading(self, keys: Sequence[bytes], kept: Kept | None, *, keep_on_error: bool) -> Iterator[None]:
