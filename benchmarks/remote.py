@@ -1,9 +1,9 @@
 """Pictures from a server: `rowlock.Images` beside bare requests, by as many threads and one after the other.
 
-A web server on loopback waits before each answer, as one far away does; it runs in this process, and takes its share of
-the processors from everybody alike. Every candidate fetches, decodes and resizes the same pictures; "x" is how often the
-time of Rowlock it takes. With a cache of pixels, the server is asked for their state too, or not (``immutable``). The last
-lines are what hashing costs a MiB. Run it as ``python benchmarks/remote.py [seconds of waiting]``.
+A web server on loopback waits before each answer, as one far away does; it runs in this process, and takes its share
+of the processors from everybody alike. Every candidate fetches, decodes and resizes the same pictures; "x" is how often
+the time of Rowlock it takes. With a cache of pixels, the server is asked for their state too, or not (``immutable``).
+The last lines are what hashing costs a MiB. Run it as ``python benchmarks/remote.py [seconds of waiting]``.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def serve(pictures: dict[str, bytes], wait_seconds: float) -> ThreadingHTTPServe
             if self.command == "GET":
                 self.wfile.write(data)
 
-        do_HEAD = do_GET
+        do_HEAD = do_GET  # noqa: N815 - the name that http.server calls
 
     class Server(ThreadingHTTPServer):
         def handle_error(self, *_):

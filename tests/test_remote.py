@@ -21,6 +21,7 @@ import threading
 import time
 import weakref
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -825,6 +826,42 @@ def test_what_was_fetched_too_long_ago_is_asked_for_anew(server, truth, monkeypa
         server.files["/0000.jpg"] = PICTURES[1]
         time.sleep(0.3)
         assert (gathered(reader, [0])[0] == truth[1]).all()
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_many_threads_many_faults_little_room_and_never_a_wrong_picture(server, truth, tmp_path, cached):
+    """Rows that tell who they are, through everything at a time."""
+    gone = {5, 13}
+    for number in gone:
+        server.files.pop(f"/{number:04d}.jpg")
+    chance = np.random.default_rng(1)
+    for number in range(NUM_PICTURES):
+        kinds = [status(503), reset, truncated, None, None, None, None]
+        server.faults[f"/{number:04d}.jpg"] = [kinds[kind] for kind in chance.integers(0, 7, 30)]
+    settings = {**QUICK, "backoff_seconds": 0.001, "num_tries": 30}
+    budget = 3 * max(map(len, PICTURES))
+    remote = rl.Remote(f"{server.url}/", max_concurrent=3, ahead_bytes=budget, **settings)
+    with opened(server, remote=remote, cache=tmp_path / "cache" if cached else None) as reader:
+
+        def work(seed):
+            rng = np.random.default_rng(seed)
+            for _ in range(12):
+                rows = rng.integers(0, NUM_PICTURES, rng.integers(1, 8))
+                for announced in (rows, rng.integers(0, NUM_PICTURES, 5)):
+                    if rng.random() < 0.5:
+                        reader.will_need(announced)
+                if gone & set(rows.tolist()):
+                    with pytest.raises(RowError, match="404"):
+                        gathered(reader, rows)
+                else:
+                    assert (gathered(reader, rows)[0] == truth[rows]).all()
+
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(work, range(6)))
+        assert server.most_at_a_time <= 3 + 3  # a connection that was reset may still be counted
+        assert reader._source._ahead._waiting_bytes <= budget + 6 * 8 * max(map(len, PICTURES))
+        held = sum(wanted.num_bytes for wanted in reader._source._ahead._wanted.values() if wanted.done.is_set())
+        assert held == reader._source._ahead._waiting_bytes
 
 
 # the cache of pixels
