@@ -446,6 +446,8 @@ BAD = [
     "http://named.example:81/photos/x.jpg",
     "http://named.example/photos/../other/x.jpg",
     "http://named.example/photos/%2e%2E/other/x.jpg",
+    "http://named.example/photos/..%2Fother/x.jpg",
+    "http://named.example/photos/x%5c..%5cother/x.jpg",
     "http://named.example/PHOTOS/x.jpg",
     "http://named.example@evil.example/photos/x.jpg",
     "http://named.example.evil.example/photos/x.jpg",
@@ -962,6 +964,7 @@ def test_a_damaged_entry_is_fetched_and_decoded_again(server, truth, cache):
         for _ in range(2):
             reader.will_need(np.arange(NUM_PICTURES))
             assert (gathered(reader)[0] == truth).all()
+            assert not reader._source._ahead._wanted
 
 
 # endings

@@ -51,7 +51,7 @@ _RULES = (
         "Write s3://bucket/folder/name.jpg.",
     ),
     Rule(
-        r"^[^?#]*/(\.|%2[eE]){1,2}([/?#]|$)",
+        r"^[^?#]*(/|%2[fF]|%5[cC])(\.|%2[eE]){1,2}([/?#]|%2[fF]|%5[cC]|$)",
         True,
         "have a URL with . or .. in its path",
         "Write the URL that is meant.",

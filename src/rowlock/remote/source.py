@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rowlock.arrays import BoolArray
     from rowlock.pictures.content import Kept, PictureSource, Version
     from rowlock.pictures.paths import PathColumn
-    from rowlock.remote.ahead import Wanted
+    from rowlock.remote.wanted import Wanted
 
 __all__ = ["RemoteSource", "open_source"]
 
