@@ -119,7 +119,7 @@ class RemoteSource:
             return path
         if self._base is None:
             return self._local.locate(path)
-        return os.fsencode(self._base) + (path if self._base.startswith(BUCKETS) else quote(path).encode())
+        return os.fsencode(self._base) + (path if self._base.lower().startswith(BUCKETS) else quote(path).encode())
 
     def version(self, name: bytes) -> Version | None:
         """Return the state of a file; see `PictureSource`."""
