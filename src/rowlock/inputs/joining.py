@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rowlock.arrays import row_type
 from rowlock.errors import AlignmentError, MissingKeysError
 from rowlock.sources.candidates import key_candidates
 
 if TYPE_CHECKING:
-    from rowlock.arrays import Int64Array
+    from rowlock.arrays import AnyArray, Int64Array
     from rowlock.inputs.features import Features
     from rowlock.keys import Keys
     from rowlock.table import Table
 
 __all__ = ["key_column", "require_no_other_key", "rows_by_key", "rows_by_number"]
 
+_JOINED_ROWS = 1 << 22  # at a time: about 300 MB, and near enough to each other in the sorted index
 _log = logging.getLogger("rowlock")
 
 
@@ -57,9 +59,13 @@ def require_no_other_key(features: Features, matrix: Any, table: Table, name: st
     )  # fmt: skip
 
 
-def rows_by_key(features: Features, matrix: Any, table: Table, keys: Keys, name: str) -> Int64Array:
-    """Return the matrix' row of every row of the table, int64; -1 where it has none and may be dropped."""
-    places: Int64Array = matrix.find(keys, f"the frame's key of input {name!r}")
+def rows_by_key(features: Features, matrix: Any, table: Table, keys: Keys, name: str) -> AnyArray:
+    """Return the matrix' row of every row of the table, as `row_type`; -1 where it has none and may be dropped."""
+    places = np.empty(len(keys), row_type(matrix.num_rows))
+    start = 0
+    for block in keys.blocks(_JOINED_ROWS):
+        places[start : start + len(block)] = matrix.find(block, f"the frame's key of input {name!r}")
+        start += len(block)
     missing = np.flatnonzero(places < 0)
     if len(missing) and (features.missing or table.missing) == "raise":
         raise MissingKeysError(

@@ -131,7 +131,10 @@ class KeyIndex:
         return found
 
     def _find_in(self, run: SortedRun, query: Keys, order: Int64Array, hashes: UInt64Array, found: Int64Array) -> None:
-        places = np.searchsorted(run.hashes, hashes)
+        from rowlock.key_kernels import locate  # noqa: PLC0415 - Numba is loaded on first use
+
+        places = np.empty(len(hashes), np.int64)
+        locate(run.hashes, hashes, places)
         places_inside = np.minimum(places, len(run) - 1)
         candidates = np.flatnonzero((places < len(run)) & (run.hashes[places_inside] == hashes))
         while len(candidates):
