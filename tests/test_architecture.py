@@ -15,7 +15,7 @@ LAYERS = [
     "arrays",
     "arguments backend memory meter processors",
     "private_folder retries",
-    "key_kernels permutation_kernel split_kernel",
+    "join_kernels key_kernels permutation_kernel split_kernel",
     "keys permutation",
     "orders pictures store",
     "codes picture_cache",

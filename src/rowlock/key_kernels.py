@@ -15,7 +15,7 @@ from numba import types
 if TYPE_CHECKING:
     from rowlock.arrays import AnyArray, Int64Array, UInt64Array
 
-__all__ = ["copy_text", "digest_words", "equal_text", "hash_all_text", "hash_numbers", "hash_text", "locate", "mix64"]
+__all__ = ["copy_text", "digest_words", "equal_text", "hash_all_text", "hash_numbers", "hash_text", "mix64"]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FACTOR_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -28,7 +28,6 @@ _ROWS = types.Array(types.int64, 1, "C", readonly=True)
 _WORDS = types.Array(types.uint64, 1, "C", readonly=True)
 _BYTES_OUT = types.Array(types.uint8, 1, "C")
 _WORDS_OUT = types.Array(types.uint64, 1, "C")
-_ROWS_OUT = types.Array(types.int64, 1, "C")
 _FLAGS_OUT = types.Array(types.boolean, 1, "C")
 
 
@@ -146,29 +145,3 @@ def digest_words(words: UInt64Array, first: np.uint64) -> np.uint64:
     for i in range(words.size):
         total += mix64(words[i] + mix64(np.uint64(i) + first))
     return total
-
-
-@numba.njit(types.void(_WORDS, _WORDS, _ROWS_OUT), nogil=True, cache=True)
-def locate(words: UInt64Array, wanted: UInt64Array, out: Int64Array) -> None:
-    """Write the first place of `words` that is not below each of `wanted`; both ascend.
-
-    Each search gallops on from where the last one ended, in steps that double (Bentley and Yao, 1976): for many
-    wanted words that is a walk through memory, and not a search from the root for each.
-    """
-    low = 0
-    for i in range(wanted.size):
-        word = wanted[i]
-        step = 1
-        high = low
-        while high < words.size and words[high] < word:
-            low = high + 1
-            high += step
-            step *= 2
-        high = min(high, words.size)
-        while low < high:
-            middle = (low + high) // 2
-            if words[middle] < word:
-                low = middle + 1
-            else:
-                high = middle
-        out[i] = low
