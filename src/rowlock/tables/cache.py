@@ -81,7 +81,7 @@ class ColumnCache:
         try:
             require_private(self._folder)
             names = [name for name in os.listdir(self._folder) if _NAME.fullmatch(name)]  # noqa: PTH208 - names only
-        except FileNotFoundError:
+        except OSError:  # not there yet, or not to be read: whoever makes it says why
             return None
         for name in names:
             if name.startswith(f"{start}-{self._table.identity}-"):
@@ -125,10 +125,10 @@ class ColumnCache:
                 f"column {name!r} of {self._table.path} is of type {kind}, which no input reads: numbers, text, times,"
                 " categories and lists of them are read."
             )
-        spool = Spool(spooled, self._folder)
-        for block in self._table.blocks(name):
-            spool.add(block)
-        batch = pa.record_batch([spool.array()], names=["column"])
+        with Spool(spooled, self._folder) as spool:
+            for block in self._table.blocks(name):
+                spool.add(block)
+            batch = pa.record_batch([spool.array()], names=["column"])
         os.close(open_file(path, new=True))
         options = pa.ipc.IpcWriteOptions(allow_64bit=True)
         with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, batch.schema, options=options) as writer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 import tempfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -72,6 +72,17 @@ class Spool:
             self._dictionary = pa.array([], kind.value_type)
         elif self._items is not None or _is(kind, _VARIABLE):
             self._offsets.add(np.zeros(1, np.int64))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of the files; arrays that were made keep what they map."""
+        for file in (self._valid, self._bits, self._values, self._offsets):
+            if file is not None:
+                file.close()
+        if self._items is not None:
+            self._items.__exit__()
 
     def add(self, array: Any) -> None:
         """Append an array of the same values, of any type that `spool_type` maps to this one."""
@@ -162,6 +173,10 @@ class _Bytes:
             return pa.py_buffer(b"")
         self._file.flush()
         return pa.py_buffer(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
 
 class _Bits(_Bytes):
