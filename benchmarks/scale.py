@@ -1,14 +1,15 @@
-"""What 10,000 to 100,000,000 rows cost: a table that stays in files, joined to a store by key, split, shuffled, delivered.
+"""What 10,000 to 100,000,000 rows cost: a table that stays in files, joined to a store by key, split, delivered.
 
-For each size it writes a Parquet table (a key, a path, a label, a number) and a feature store of as many keys in another
-order, both in a stream, and measures in processes of their own: opening with no converted columns there (cold), opening
-again (warm), a stratified split, the state of a run, the first batch, rows a second. Pictures are virtual: a reader of its
-own takes the path of each row and writes the key that it names into the pixels, and every batch is checked by value:
+For each size it writes a Parquet table (a key, a path, a label, a number) and a feature store of as many keys in
+another order, both in a stream, and measures in processes of their own: opening with no converted columns there (cold),
+opening again (warm), a stratified split, the state of a run, the first batch, rows a second. Pictures are virtual: a
+reader takes the path of each row and writes the key that it names into the pixels, and every batch is checked by value:
 pixels, features, label, number and key must be of one row. Beside it, as a reference, the same from a pandas frame.
 
-Memory is that of the process, peak over its life: anonymous (its own) apart from mapped (which the system may take back).
+Memory is that of the process, peak over its life: anonymous (its own) apart from mapped (which the system may take
+back).
 
-    python benchmarks/scale.py [--full] [--sizes 10000,100000] [--keys text] [--folder DIR] [--no-frame]
+    python benchmarks/scale.py [--full] [--sizes 1e4,1e5] [--keys text] [--folder DIR] [--no-frame]
 """
 
 from __future__ import annotations
@@ -76,8 +77,8 @@ def write_table(path, num_rows, kind, stop=None):
          "number": pa.float32()}
     )  # fmt: skip
     with pq.ParquetWriter(path, schema) as writer:
-        for numbers in blocks(num_rows, 1):
-            numbers = numbers[:stop]
+        for block in blocks(num_rows, 1):
+            numbers = block[:stop]
             folder = pa.array(numbers % 1000).cast("string")
             paths = pc.binary_join_element_wise("photos", folder, pc.binary_join_element_wise(
                 pa.array(numbers).cast("string"), ".jpg", ""), "/")  # fmt: skip
@@ -96,24 +97,26 @@ def write_store(path, num_rows, kind):
 class VirtualPictures(rl.Input):
     """Pictures that need no disk: what is drawn is the number in the file's name."""
 
-    def open(self, table, name):
+    def open(self, table, name):  # noqa: ARG002, D102 - as in Input
         return VirtualReader(PathColumn(table.column("path"), "path"))
 
 
 class VirtualReader(rl.Reader):
+    """Takes the path of each row, as pictures do, and draws the number in it."""
+
     spec = ArraySpec((8, 8, 3), np.dtype("uint8"))
 
     def __init__(self, paths):
         self.paths = paths
 
-    def gather(self, rows, out, draw):
+    def gather(self, rows, out, draw):  # noqa: ARG002, D102 - as in Reader
         numbers = [int(path[path.rindex(b"/") + 1 : -4]) for path in self.paths.take(rows)]
         flat = out.reshape(len(rows), -1)
         flat[:, :8] = np.array(numbers, np.int64).view(np.uint8).reshape(-1, 8)
         flat[:, 8:] = flat[:, :1]
 
     @property
-    def fingerprint(self):
+    def fingerprint(self):  # noqa: D102 - as in Reader
         return self.paths.digest()
 
 
@@ -147,6 +150,7 @@ class Memory:
 
     @staticmethod
     def now(field="RssAnon"):
+        """Return a figure of the process in bytes."""
         return int(Path("/proc/self/status").read_text().split(f"{field}:")[1].split()[0]) * 1024
 
     def _watch(self):
@@ -240,21 +244,22 @@ def of_size(num_rows, options, folder):
 
 
 HEAD = (
-    "      rows | open cold   warm  frame | split  first batch  state | rows/s  frame | own memory/row: open  split  run"
-    "  frame | mapped"
+    "       rows | open cold   warm  frame | split  first batch  state | rows/s   frame | own bytes a row: open  split"
+    "    run  frame | resident"
 )
 
 
 def line(found):
     warm, frame, rows = found["warm"], found.get("frame"), found["num_rows"]
     per_row = [warm[f"{part}_bytes"] / rows for part in ("open", "split", "run")]
-    mapped = (warm["resident_bytes"] - warm["before_bytes"]) / 1e6
+    none = float("nan")
+    framed = (frame["open_seconds"], frame["rows_per_second"], frame["run_bytes"] / rows) if frame else (none,) * 3
     return (
-        f"{rows:>11,} | {found['cold']['open_seconds']:8.2f} s {warm['open_seconds']:6.2f}"
-        f" {frame['open_seconds'] if frame else float('nan'):6.2f} | {warm['split_seconds']:5.2f}"
-        f" {warm['first_seconds']:12.3f} {warm['state_seconds']:6.2f} | {warm['rows_per_second']:6,.0f}"
-        f" {frame['rows_per_second'] if frame else float('nan'):6,.0f} | {per_row[0]:20.1f} {per_row[1]:6.1f}"
-        f" {per_row[2]:4.1f} {frame['run_bytes'] / rows if frame else float('nan'):6.1f} B | {mapped:,.0f} MB"
+        f"{rows:>11,} | {found['cold']['open_seconds']:7.2f} s {warm['open_seconds']:6.2f} {framed[0]:6.2f}"
+        f" | {warm['split_seconds']:5.2f} {warm['first_seconds']:12.3f} {warm['state_seconds']:6.2f}"
+        f" | {warm['rows_per_second']:6,.0f} {framed[1]:7,.0f}"
+        f" | {per_row[0]:21.1f} {per_row[1]:6.1f} {per_row[2]:6.1f} {framed[2]:6.1f}"
+        f" | {warm['resident_bytes'] / 1e6:5,.0f} MB"
     )
 
 
@@ -267,50 +272,78 @@ def report(found):
     print(f"\nconversion, once a table: {rate:,.0f} MB/s of mapped columns; {CHECKED}.")
     print(
         f"{one['num_rows']:,} rows: table {one['table_bytes'] / 1e9:.2f} GB, columns {one['cache_bytes'] / 1e9:.2f} GB,"
-        f" store {one['store_bytes'] / 1e9:.2f} GB; the process had {one['warm']['before_bytes'] / 1e6:,.0f} MB of its own"
-        " before it opened anything."
+        f" store {one['store_bytes'] / 1e9:.2f} GB. Own memory is counted beyond the"
+        f" {one['warm']['before_bytes'] / 1e6:,.0f} MB that the process had before it opened anything."
     )
 
 
+SECONDS = (
+    ("open, cold", "cold", "open_seconds", "#d1660f"),
+    ("open, warm", "warm", "open_seconds", "#1f5fa8"),
+    ("split", "warm", "split_seconds", "#2b8a3e"),
+    ("first batch", "warm", "first_seconds", "#7b4fa3"),
+)
+PARTS = ("open_bytes", "split_bytes", "run_bytes")
+
+
 def draw(found, path):
-    """Draw time and memory over rows."""
+    """Draw time and memory over rows; each curve has its name at its end."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 4.6), layout="constrained", dpi=120)
+    figure = Figure(figsize=(11.5, 4.8), layout="constrained", dpi=120)
     FigureCanvasAgg(figure)
-    time_axes, memory_axes = figure.subplots(1, 2)
+    left, right = figure.subplots(1, 2)
     rows = [one["num_rows"] for one in found]
     framed = [one for one in found if "frame" in one]
-
-    def curve(axes, label, values, color, style="-", over=rows):
-        axes.plot(over, values, style, color=color, marker="o", markersize=4, linewidth=1.8)
-        axes.annotate(
-            label, (over[-1], values[-1]), (7, 0), textcoords="offset points", color=color, fontsize=9, va="center"
-        )
-
-    blue, orange, green, grey = "#1f5fa8", "#d1660f", "#2b8a3e", "#777777"
-    curve(time_axes, "open, cold", [one["cold"]["open_seconds"] for one in found], orange)
-    curve(time_axes, "open, warm", [one["warm"]["open_seconds"] for one in found], blue)
-    curve(time_axes, "split", [one["warm"]["split_seconds"] for one in found], green)
-    curve(time_axes, "first batch", [one["warm"]["first_seconds"] for one in found], "#7b4fa3")
-    memory = [max(one["warm"][f"{part}_bytes"] for part in ("open", "split", "run")) for one in found]
-    curve(memory_axes, "peak of its own", [value / 1e6 for value in memory], blue)
-    curve(memory_axes, "in files, mapped", [(one["cache_bytes"] + one["store_bytes"]) / 1e6 for one in found], green)
-    if framed:
-        over = [one["num_rows"] for one in framed]
-        curve(time_axes, "pandas", [one["frame"]["open_seconds"] for one in framed], grey, "--", over)
-        peaks = [max(one["frame"][f"{part}_bytes"] for part in ("open", "split", "run")) / 1e6 for one in framed]
-        curve(memory_axes, "pandas", peaks, grey, "--", over)
-    for axes, title in ((time_axes, "seconds"), (memory_axes, "megabytes")):
-        axes.set(xscale="log", yscale="log", xlabel="rows of the table")
-        axes.set_title(title, loc="left", fontsize=11)
-        axes.set_xlim(rows[0] / 1.5, rows[-1] * 9)
-        axes.set_xticks(rows)
-        axes.grid(color="#dddddd", linewidth=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.suptitle("A dataset from a Parquet file: what it costs to start, by the number of rows", x=0.01, ha="left")
+    times = [(label, [one[kind][name] for one in found], color) for label, kind, name, color in SECONDS]
+    memory = [
+        ("files, mapped", [(one["cache_bytes"] + one["store_bytes"]) / 1e6 for one in found], "#2b8a3e"),
+        ("its own, peak", [max(one["warm"][part] for part in PARTS) / 1e6 for one in found], "#1f5fa8"),
+        ("its own, training", [one["warm"]["after_state_bytes"] / 1e6 for one in found], "#7b4fa3"),
+    ]
+    pandas = (
+        [one["frame"]["open_seconds"] for one in framed],
+        [max(one["frame"][part] for part in PARTS) / 1e6 for one in framed],
+    )
+    for axes, curves, reference, unit in ((left, times, pandas[0], "seconds"), (right, memory, pandas[1], "megabytes")):
+        for _, values, color in curves:
+            axes.plot(rows, values, color=color, marker="o", markersize=4, linewidth=1.8)
+        if framed:
+            over = [one["num_rows"] for one in framed]
+            axes.plot(over, reference, "--", color="#777777", marker="o", markersize=3, linewidth=1.4)
+            axes.annotate(
+                "pandas, all in memory", (over[-1], reference[-1]), (-6, 8), textcoords="offset points", color="#777777",
+                fontsize=9, ha="right",
+            )  # fmt: skip
+        set_axes(axes, rows, unit)
+        name_curves(axes, rows[-1], curves)
+    figure.suptitle(
+        "From a Parquet file to the first batch, each row joined to a store by key", x=0.01, ha="left"
+    )
     figure.savefig(path)
+
+
+def set_axes(axes, rows, unit):
+    axes.set(xscale="log", yscale="log", xlabel="rows of the table", xlim=(rows[0] / 1.5, rows[-1] * 20))
+    axes.set_title(unit, loc="left", fontsize=11)
+    axes.set_xticks(rows, [f"{num_rows:,}" for num_rows in rows], fontsize=9)
+    axes.minorticks_off()
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.12g}")
+    axes.grid(color="#e4e4e4", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def name_curves(axes, last, curves):
+    """Write the names beside the ends, so far apart that none covers another."""
+    low, high = np.log10(axes.get_ylim())
+    place = -np.inf
+    for label, values, color in sorted(curves, key=lambda curve: curve[1][-1]):
+        place = max(np.log10(max(values[-1], 1e-9)), place + 0.055 * (high - low))
+        axes.annotate(
+            f"{label}: {values[-1]:,.3g}", (last, 10**place), (8, 0), textcoords="offset points", color=color,
+            fontsize=9, va="center",
+        )  # fmt: skip
 
 
 def main():

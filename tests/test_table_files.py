@@ -5,7 +5,7 @@ This file is also the program that is limited or killed: ``python test_table_fil
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import os
 import resource
@@ -34,6 +34,7 @@ from rowlock.table import Table
 from rowlock.tables.spool import Spool, spool_type
 
 MIB = 1 << 20
+EPOCH = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 TEXTS = st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=9)
 
 
@@ -91,7 +92,7 @@ def tables(draw):
         "flag": pa.array([number % 2 == 0 for number in numbers]),
         "label": pa.array(labels).cast(label_kind),
         "photos": pa.array(lists, pa.list_(text_kind)),
-        "when": pa.array([datetime.datetime(2020, 1, 1) + datetime.timedelta(days=n % 3) for n in numbers]),
+        "when": pa.array([EPOCH + dt.timedelta(days=n % 3) for n in numbers]),
         "gaps": pa.array([None if number % 3 else number for number in numbers]),
     })  # fmt: skip
 
@@ -132,7 +133,9 @@ def test_a_file_gives_what_the_frame_gives(tmp_path_factory, table, how, seed):
         pictures_apart(files)[name].gather(np.arange(len(table)), found, None)
         assert found.tobytes() == expected.tobytes()
     for options in ({}, {"stratify": "label"}, {"group": "when"}, {"stratify": "flag"}, {"stratify": "gaps"}):
-        ours, theirs = (outcome(lambda data=data: parts(data, seed, options)) for data in (files, frames))
+        ours, theirs = (
+            outcome(lambda data=data, options=options: parts(data, seed, options)) for data in (files, frames)
+        )
         assert ours == theirs
     assert files.frame.cast(table.schema).equals(table)
     shutil.rmtree(folder)
@@ -236,7 +239,7 @@ TYPES = {
     "string_view": pa.array(["a", None, "", "a text of more than twelve"], pa.string_view()),
     "binary": pa.array([b"a", None, b"", b"\0"]),
     "fixed": pa.array([b"ab", None, b"cd", b"ef"], pa.binary(2)),
-    "date": pa.array([datetime.date(2020, 1, 2), None, None, datetime.date(1, 1, 1)]),
+    "date": pa.array([dt.date(2020, 1, 2), None, None, dt.date(1, 1, 1)]),
     "timestamp": pa.array([1, None, 3, 4], pa.timestamp("us", "UTC")),
     "decimal": pa.array([1, None, 3, 4]).cast(pa.decimal128(30, 2)),
     "categories": pa.array(["a", None, "b", "a"]).dictionary_encode(),
@@ -356,7 +359,7 @@ def test_damage_within_a_file_is_an_error_or_the_right_values(tmp_path, rng):
         (lambda path: path, SourceNotFoundError, "there is no table at"),
         (lambda path: touched(path.with_suffix(".csv"), b"a,b\n1,2\n"), ConfigError, "would have to be guessed"),
         (lambda path: touched(path, b"something else"), ConfigError, "neither Parquet nor an Arrow file"),
-        (lambda path: made(path), ConfigError, "holds no .parquet files"),
+        (lambda path: made(path / "."), ConfigError, "holds no .parquet files"),
         (lambda path: made(path / "a").parent, ConfigError, r"holds folders \('a', ...\)"),
     ],
 )
@@ -547,7 +550,7 @@ def write_large(path, num_rows=2_000_000):
 
 def program_open(path):
     data = rl.Dataset(path, {"i": rl.Images("path", size=(2, 2))}, key="object_id")
-    print(json.dumps([len(data), data.keys[:1].tolist(), data.fingerprints["rows"]]))
+    print(json.dumps([len(data), data.keys[:1].tolist(), data.fingerprints["rows"]]))  # noqa: T201 - read by the test
 
 
 def program_limited(path, limit):

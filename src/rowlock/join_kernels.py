@@ -31,9 +31,9 @@ def _by_digit(words: UInt64Array, order: Int64Array, shift: np.uint64, out: UInt
     for digit in range(2048):
         starts[digit + 1] += starts[digit]
     for i in range(words.size):
-        digit = np.int64((words[i] >> shift) & _MASK)
-        place = starts[digit]
-        starts[digit] = place + 1
+        own = np.int64((words[i] >> shift) & _MASK)
+        place = starts[own]
+        starts[own] = place + 1
         out[place] = words[i]
         out_order[place] = order[i]
 
