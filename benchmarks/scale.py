@@ -306,7 +306,8 @@ def draw(found, path):
         [one["frame"]["open_seconds"] for one in framed],
         [max(one["frame"][part] for part in PARTS) / 1e6 for one in framed],
     )
-    for axes, curves, reference, unit in ((left, times, pandas[0], "seconds"), (right, memory, pandas[1], "megabytes")):
+    sides = ((left, times, pandas[0], "seconds"), (right, memory, pandas[1], "megabytes"))
+    for axes, curves, reference, unit in sides:
         for _, values, color in curves:
             axes.plot(rows, values, color=color, marker="o", markersize=4, linewidth=1.8)
         if framed:
@@ -318,9 +319,7 @@ def draw(found, path):
             )  # fmt: skip
         set_axes(axes, rows, unit)
         name_curves(axes, rows[-1], curves)
-    figure.suptitle(
-        "From a Parquet file to the first batch, each row joined to a store by key", x=0.01, ha="left"
-    )
+    figure.suptitle("From a Parquet file to the first batch, each row joined to a store by key", x=0.01, ha="left")
     figure.savefig(path)
 
 

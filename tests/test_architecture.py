@@ -29,7 +29,7 @@ LAYERS = [
     "inputs.columns inputs.features inputs.images inputs.images_mask",
     "inputs",
     "bad_rows batch",
-    "fitting gathering masks plan roles sampling selection split",
+    "fingerprints fitting gathering masks plan roles sampling selection split",
     "dataset",
     "jobs",
     "pool",

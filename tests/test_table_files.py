@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import pickle
 import resource
 import shutil
 import signal
@@ -29,7 +30,15 @@ from hypothesis import strategies as st
 
 import rowlock as rl
 from rowlock.bad_rows import BadRow
-from rowlock.errors import ConfigError, KeyTypeError, MissingKeysError, RowlockError, SourceError, SourceNotFoundError
+from rowlock.errors import (
+    AlignmentError,
+    ConfigError,
+    KeyTypeError,
+    MissingKeysError,
+    RowlockError,
+    SourceError,
+    SourceNotFoundError,
+)
 from rowlock.table import Table
 from rowlock.tables.spool import Spool, spool_type
 
@@ -315,6 +324,27 @@ def test_an_index_that_pandas_stored_gives_row_numbers(frame, tmp_path):
     named = tmp_path / "named.parquet"
     frame.set_index("object_id").to_parquet(named)
     assert dataset(named).keys.tolist() == frame["object_id"].tolist()
+
+
+def test_an_index_of_text_gives_no_row_numbers(frame, tmp_path):
+    path = tmp_path / "t.parquet"
+    frame.set_index("object_id").to_parquet(path)
+    data = rl.Dataset(path, {"age": rl.Column("age")})
+    assert data.keys.tolist() == list(range(10))
+    with pytest.raises(AlignmentError, match="the frame's index is not of integers"):
+        rl.Dataset(path, {"f": rl.Features(np.zeros((10, 2)))})
+
+
+def test_a_name_with_a_dot_is_a_name(tmp_path):
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"a.b": [1, 2], "a": [{"b": 3}, {"b": 4}]}), path)
+    assert rl.Dataset(path, {"x": rl.Column("a.b")}).gather([1]).inputs["x"].tolist() == [2]
+
+
+def test_a_table_in_a_file_travels_to_another_process(table):
+    again = pickle.loads(pickle.dumps(Table(table, key="object_id")))
+    assert again.row_keys().values().tolist() == [f"a{row:02d}" for row in range(10)]
+    assert again.take_column("price", np.array([3])).to_pylist() == [3.5]
 
 
 @pytest.mark.parametrize("how", ["parquet", "arrow"])

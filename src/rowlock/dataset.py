@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,6 +10,7 @@ import numpy as np
 from rowlock.arguments import row_numbers, whole_number
 from rowlock.bad_rows import BadRows, OnError, bad_rows_of, check_policy
 from rowlock.errors import AlignmentError, ConfigError
+from rowlock.fingerprints import changes_between, fingerprints_of
 from rowlock.fitting import known_statistics, measure, require_fitted, with_statistics
 from rowlock.gathering import Gathering, Slot
 from rowlock.inputs import Input, Labels
@@ -366,22 +366,11 @@ class Dataset:
     @cached_property
     def fingerprints(self) -> dict[str, str]:
         """What tells these data from others: a short text for the rows and their keys, and one an input."""
-        rows = hashlib.blake2b(digest_size=8)
-        for keys in self._opened.keys.blocks():
-            rows.update(keys.hash().data)
-        self._selection.update(rows)
-        named = {f"{slot.role}:{slot.name}": slot.reader.fingerprint for slot in self._slots}
-        return {"rows": f"{len(self)}:{rows.hexdigest()}", **named}
+        return fingerprints_of(self._slots, self._opened.keys, self._selection)
 
     def changes_since(self, fingerprints: Mapping[str, str]) -> list[str]:
         """Return in words what is not as it was when `fingerprints` were taken; appended store rows do not count."""
-        readers = {f"{slot.role}:{slot.name}": slot.reader for slot in self._slots}
-        changes = []
-        for name in dict.fromkeys([*fingerprints, *self.fingerprints]):
-            was, now = fingerprints.get(name, "nothing"), self.fingerprints.get(name, "nothing")
-            if was != now and not (name in readers and readers[name].extends(was)):
-                changes.append(f"{name} was {was}, is {now}")
-        return changes
+        return changes_between(fingerprints, self.fingerprints, self._slots)
 
     def gather(self, rows: Int64Array, draw: Draw | None = None) -> Batch:
         """Read the given rows of this dataset into a batch, in the calling thread: the slow, obvious way.

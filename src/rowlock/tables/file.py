@@ -50,6 +50,13 @@ class FileColumns:
         self._series: dict[str, nw.Series[Any]] = {}
         self._lock = threading.Lock()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Columns are mapped anew where it arrives."""
+        return {**self.__dict__, "_series": {}, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
+
     def series(self, name: str) -> nw.Series[Any]:
         """Return a column, mapped."""
         with self._lock:
@@ -63,9 +70,10 @@ class FileColumns:
     def index_values(self) -> AnyArray | None:
         """Return the values of the index that pandas stored with the table, or None."""
         column = self._files.index_column()
-        if column is not None:
-            return self.series(column).to_numpy()
-        return self._files.index_range()
+        if column is None:
+            return self._files.index_range()
+        series = self.series(column)
+        return series.to_numpy() if series.dtype.is_integer() else series.head(1).to_numpy()  # refused by its type
 
     def take(self, rows: AnyArray | None) -> Any:
         """Return the chosen rows as a pyarrow.Table, in memory; all of them, mapped.

@@ -45,7 +45,7 @@ class ParquetTable:
             size = buffer_bytes(self._metadata)  # else it would hold what it has read
             with pq.ParquetFile(self.path, buffer_size=size, pre_buffer=False, page_checksum_verification=True) as file:
                 for batch in file.iter_batches(_BLOCK_ROWS, columns=[name], use_threads=False):
-                    yield _only(batch)
+                    yield batch.column(name)  # a name with a dot may bring a nested column along
 
 
 class ArrowTable:
@@ -72,7 +72,7 @@ class ArrowTable:
                     batch = reader.get_batch(number)
                     batch.validate(full=True)  # a file may lie about its own offsets
                     for start in range(0, batch.num_rows, _BLOCK_ROWS):
-                        yield _only(batch.slice(start, _BLOCK_ROWS))
+                        yield batch.slice(start, _BLOCK_ROWS).column(name)
 
     def _narrow(self, file: Any, names: list[str]) -> Any:
         import pyarrow as pa  # noqa: PLC0415 - loaded on use
@@ -114,9 +114,3 @@ def open_table_file(path: Path) -> ParquetTable | ArrowTable:
         f"{path} is neither Parquet nor an Arrow file (it begins with {magic!r}). If it was one, it is damaged or not"
         " whole; restore it from a copy."
     )
-
-
-def _only(batch: Any) -> Any:
-    if batch.num_columns != 1:
-        raise ValueError(f"one column was asked for, {batch.num_columns} were read")
-    return batch.column(0)
