@@ -314,8 +314,8 @@ def draw(found, path):
             over = [one["num_rows"] for one in framed]
             axes.plot(over, reference, "--", color="#777777", marker="o", markersize=3, linewidth=1.4)
             axes.annotate(
-                "pandas, all in memory", (over[-1], reference[-1]), (-6, 8), textcoords="offset points", color="#777777",
-                fontsize=9, ha="right",
+                "pandas, all in memory", (over[-1], reference[-1]), (-6, 8),
+                textcoords="offset points", color="#777777", fontsize=9, ha="right",
             )  # fmt: skip
         set_axes(axes, rows, unit)
         name_curves(axes, rows[-1], curves)

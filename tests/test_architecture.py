@@ -14,7 +14,7 @@ LAYERS = [
     "errors",
     "arrays",
     "arguments backend memory meter processors",
-    "private_folder retries",
+    "blocks private_folder retries",
     "join_kernels key_kernels permutation_kernel split_kernel",
     "keys permutation",
     "orders pictures store",

@@ -11,6 +11,7 @@ import numpy as np
 
 from rowlock.arguments import nearest, number_dtype, texts
 from rowlock.arrays import ArraySpec
+from rowlock.blocks import for_blocks
 from rowlock.errors import ConfigError
 from rowlock.inputs.base import Draw, Input, Reader, check_rows
 
@@ -185,9 +186,12 @@ def _numbered(series: nw.Series[Any], present: list[Any], classes: tuple[Any, ..
         )
     codes = [numbers[value] for value in present]
     found = np.empty(len(series), np.int32)
-    for start in range(0, len(series), _BLOCK_ROWS):
-        block = _as_text(series[start : start + _BLOCK_ROWS])
-        found[start : start + len(block)] = block.replace_strict(present, codes, return_dtype=nw.Int32).to_numpy()
+
+    def number(start: int, stop: int) -> None:
+        block = _as_text(series[start:stop])
+        found[start:stop] = block.replace_strict(present, codes, return_dtype=nw.Int32).to_numpy()
+
+    for_blocks(number, len(series), _BLOCK_ROWS)
     return found
 
 
