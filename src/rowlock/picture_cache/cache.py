@@ -14,11 +14,12 @@ from uuid import UUID
 import numpy as np
 
 from rowlock.meter import note_cache, note_read, stage
-from rowlock.picture_cache.folder import list_files, make_folder
+from rowlock.picture_cache.folder import list_files
 from rowlock.picture_cache.identity import identify, is_settled
 from rowlock.picture_cache.kernels import check_record
 from rowlock.picture_cache.places import NOWHERE, Places
 from rowlock.picture_cache.segment import CHECK_BYTES, NAME_BYTES, PIXELS, PLACES, Segment, SegmentWriter, read_names
+from rowlock.private_folder import make_folder
 from rowlock.store.row_check import RowFactors
 
 if TYPE_CHECKING:

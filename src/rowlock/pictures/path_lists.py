@@ -80,7 +80,7 @@ class PathLists(PathColumn):
 
     def _read(self, series: Any, name: str) -> Any:
         lists = _lists(series, name, self._what)
-        lengths = np.asarray(pc.list_value_length(lists)).astype(np.int64)
+        lengths = np.asarray(pc.list_value_length(lists))
         self._starts = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
         return as_binary(lists.flatten(), series, name, self._what)
 

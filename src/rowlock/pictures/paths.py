@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rowlock.arrays import one_arrow_array
 from rowlock.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from rowlock.arrays import Int64Array
 
 __all__ = ["PathColumn", "as_binary", "listed", "refuse", "to_arrow"]
+
+_BLOCK_PATHS, _BLOCK_BYTES = 1 << 18, 1 << 24
 
 _TEXT: tuple[Callable[[Any], bool], ...] = (
     pa.types.is_string,
@@ -52,8 +55,7 @@ class PathColumn:
 
     def __init__(self, series: Any, name: str) -> None:
         self.array = self._read(series, name)
-        empty = pc.fill_null(pc.equal(pc.binary_length(self.array), 0), fill_value=True)
-        refuse(self.rows_of(np.flatnonzero(np.asarray(empty))), name, self._without)
+        refuse(self.rows_of(self.places_where(_is_empty)), name, self._without)
         _, offsets, values = self.array.buffers()
         first, stop = self.array.offset, self.array.offset + len(self.array) + 1
         self._offsets = np.frombuffer(offsets, np.int64)[first:stop]
@@ -85,10 +87,18 @@ class PathColumn:
         """Return the rows, each once, whose paths stand at `places` of `array`."""
         return places
 
+    def places_where(self, holds: Callable[[Any], Any]) -> Int64Array:
+        """Return the places of `array` where a function of Arrow arrays says so, a block at a time."""
+        starts = range(0, len(self.array), _BLOCK_PATHS)
+        found = [start + np.flatnonzero(np.asarray(holds(self.array.slice(start, _BLOCK_PATHS)))) for start in starts]
+        return np.concatenate([np.empty(0, np.int64), *found])
+
     def digest(self) -> str:
         """Return a short text that other paths, or the same in another order, do not have."""
         first, stop = int(self._offsets[0]), int(self._offsets[-1])
-        found = hashlib.blake2b((self._offsets - first).data, digest_size=8)
+        found = hashlib.blake2b(digest_size=8)
+        for start in range(0, len(self._offsets), _BLOCK_PATHS):
+            found.update((self._offsets[start : start + _BLOCK_PATHS] - first).data)
         found.update(self._values[first:stop])
         return found.hexdigest()
 
@@ -97,8 +107,15 @@ class PathColumn:
 
     def _places_with_nul(self) -> Int64Array:
         first, stop = int(self._offsets[0]), int(self._offsets[-1])
-        positions = np.flatnonzero(np.frombuffer(self._values, np.uint8, stop)[first:] == 0) + first
+        values = np.frombuffer(self._values, np.uint8, stop)
+        starts = range(first, stop, _BLOCK_BYTES)
+        found = [start + np.flatnonzero(values[start : start + _BLOCK_BYTES] == 0) for start in starts]
+        positions = np.concatenate([np.empty(0, np.int64), *found])
         return np.unique(np.searchsorted(self._offsets, positions, side="right") - 1)
+
+
+def _is_empty(paths: Any) -> Any:
+    return pc.fill_null(pc.equal(pc.binary_length(paths), 0), fill_value=True)
 
 
 def listed(rows: Int64Array, most: int = 5) -> str:
@@ -110,12 +127,11 @@ def listed(rows: Int64Array, most: int = 5) -> str:
 def to_arrow(series: Any, name: str, what: str = "paths") -> Any:
     """Return a column of text, or of lists of text, as one Arrow array; `what` it holds is for the message."""
     try:
-        array = series.to_arrow()
+        return one_arrow_array(series)
     except UnicodeEncodeError:  # surrogates stand for the bytes of a file name that are not UTF-8
-        array = pa.array([_encoded(value) for value in series.to_list()])
+        return pa.array([_encoded(value) for value in series.to_list()])
     except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError) as error:
         raise _not_text(series, name, what) from error
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
 def as_binary(array: Any, series: Any, name: str, what: str = "paths") -> Any:

@@ -8,7 +8,7 @@ import errno
 import functools
 import os
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.compute as pc
@@ -73,8 +73,9 @@ class Root:
         """
         if self._fence is None:
             return
-        leaves = self._leaves(paths)
-        places = np.flatnonzero(leaves if among is None else leaves & among)
+        places = paths.places_where(self._leaves)
+        if among is not None:
+            places = places[among[places]]
         if len(places):
             first = os.fsdecode(paths.take(places[:1])[0])
             rows = paths.rows_of(places)
@@ -143,11 +144,11 @@ class Root:
             raise self._escape(path)
         return read_file(os.path.realpath(path), self._max_bytes)
 
-    def _leaves(self, paths: PathColumn) -> BoolArray:
-        climbs = np.asarray(pc.match_substring_regex(paths.array, r"(^|/)\.\.(/|$)"))
-        absolute = np.asarray(pc.starts_with(paths.array, _SEP))
+    def _leaves(self, paths: Any) -> BoolArray:
+        climbs = np.asarray(pc.match_substring_regex(paths, r"(^|/)\.\.(/|$)"))
+        absolute = np.asarray(pc.starts_with(paths, _SEP))
         for inside in {self._base, self._fence}:
-            absolute = absolute & ~np.asarray(pc.starts_with(paths.array, _with_separator(inside or b"")))
+            absolute = absolute & ~np.asarray(pc.starts_with(paths, _with_separator(inside or b"")))
         leaves: BoolArray = climbs | absolute
         return leaves
 
