@@ -6,7 +6,18 @@ from rowlock.dataset import Dataset
 from rowlock.engine import Engine
 from rowlock.errors import RowlockError
 from rowlock.hashing import hash_pictures
-from rowlock.inputs import Column, Columns, Features, Images, ImagesMask, Input, Labels, Reader
+from rowlock.inputs import (
+    Column,
+    Columns,
+    Features,
+    Images,
+    ImagesMask,
+    Input,
+    Labels,
+    Reader,
+    Tokens,
+    TokensMask,
+)
 from rowlock.loader import Loader
 from rowlock.packing import pack
 from rowlock.pictures.augment import Augment
@@ -35,6 +46,8 @@ __all__ = [
     "Reader",
     "Remote",
     "RowlockError",
+    "Tokens",
+    "TokensMask",
     "errors",
     "hash_pictures",
     "pack",

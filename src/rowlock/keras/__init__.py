@@ -13,7 +13,10 @@ except ModuleNotFoundError as error:
     ) from error
 
 from rowlock.keras.batches import KerasBatches
+from rowlock.keras.branch import Branch
+from rowlock.keras.drawing import draw
 from rowlock.keras.merging import merge
 from rowlock.keras.stats import Stats
+from rowlock.keras.summaries import summary
 
-__all__ = ["KerasBatches", "Stats", "merge"]
+__all__ = ["Branch", "KerasBatches", "Stats", "draw", "merge", "summary"]

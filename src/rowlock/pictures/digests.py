@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow.compute as pc
 
 from rowlock.errors import ConfigError, RowError
+from rowlock.list_columns import listed
 from rowlock.pictures.path_lists import PathLists
-from rowlock.pictures.paths import PathColumn, listed
+from rowlock.pictures.paths import PathColumn
 
 if TYPE_CHECKING:
     from collections.abc import Callable

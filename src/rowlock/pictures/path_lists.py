@@ -6,11 +6,10 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from rowlock.errors import ConfigError
-from rowlock.pictures.paths import PathColumn, as_binary, listed, refuse, to_arrow
+from rowlock.list_columns import list_starts, listed, lists_in
+from rowlock.pictures.paths import PathColumn, as_binary, to_arrow
 
 if TYPE_CHECKING:
     from rowlock.arrays import Int64Array
@@ -80,8 +79,7 @@ class PathLists(PathColumn):
 
     def _read(self, series: Any, name: str) -> Any:
         lists = _lists(series, name, self._what)
-        lengths = np.asarray(pc.list_value_length(lists))
-        self._starts = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
+        self._starts = list_starts(lists)
         return as_binary(lists.flatten(), series, name, self._what)
 
 
@@ -93,17 +91,14 @@ def list_lengths(series: Any, name: str) -> Int64Array:
     ConfigError
         Not a column of lists, or rows without one.
     """
-    return np.asarray(pc.list_value_length(_lists(series, name))).astype(np.int64)
+    return np.diff(list_starts(_lists(series, name)))
 
 
 def _lists(series: Any, name: str, what: str = "paths") -> Any:
-    lists = to_arrow(series, name, what)
-    kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-    if not any(is_list(lists.type) for is_list in kinds):
-        first = next((value for value in series.head(100).to_list() if value is not None), None)
-        raise ConfigError(
-            f"column {name!r} must hold lists of {what}, because num_images= was given; it is {lists.type}, its first"
-            f" value {first!r}. For one picture a row, leave num_images out."
-        )
-    refuse(np.flatnonzero(np.asarray(lists.is_null())), name, f"have no list of {what} (an empty list would do)")
-    return lists
+    return lists_in(
+        to_arrow(series, name, what),
+        series,
+        name,
+        f"{what}, because num_images= was given",
+        "For one picture a row, leave num_images out.",
+    )

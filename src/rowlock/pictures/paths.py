@@ -13,13 +13,14 @@ import pyarrow.compute as pc
 
 from rowlock.arrays import one_arrow_array
 from rowlock.errors import ConfigError
+from rowlock.list_columns import first_value, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rowlock.arrays import Int64Array
 
-__all__ = ["PathColumn", "as_binary", "listed", "refuse", "to_arrow"]
+__all__ = ["PathColumn", "as_binary", "to_arrow"]
 
 _BLOCK_PATHS, _BLOCK_BYTES = 1 << 18, 1 << 24
 
@@ -118,12 +119,6 @@ def _is_empty(paths: Any) -> Any:
     return pc.fill_null(pc.equal(pc.binary_length(paths), 0), fill_value=True)
 
 
-def listed(rows: Int64Array, most: int = 5) -> str:
-    """Return ``"7 rows (3, 5, 8, 9, 11, ...)"``."""
-    shown = ", ".join(str(row) for row in rows[:most]) + (", ..." if len(rows) > most else "")
-    return f"{len(rows)} {'row' if len(rows) == 1 else 'rows'} ({shown})"
-
-
 def to_arrow(series: Any, name: str, what: str = "paths") -> Any:
     """Return a column of text, or of lists of text, as one Arrow array; `what` it holds is for the message."""
     try:
@@ -145,14 +140,6 @@ def as_binary(array: Any, series: Any, name: str, what: str = "paths") -> Any:
     return array.cast(pa.large_binary())
 
 
-def refuse(rows: Int64Array, name: str, why: str) -> None:
-    """Raise a `ConfigError` that lists `rows`, if there are any."""
-    if len(rows):
-        raise ConfigError(
-            f"{listed(rows)} of column {name!r} {why}. Leave these rows out of the table, or give them one."
-        )
-
-
 def _encoded(value: Any) -> Any:
     if value is None or isinstance(value, str):
         return None if value is None else os.fsencode(value)
@@ -160,7 +147,7 @@ def _encoded(value: Any) -> Any:
 
 
 def _not_text(series: Any, name: str, what: str) -> ConfigError:
-    first = next((value for value in series.head(100).to_list() if value is not None), None)
+    first = first_value(series)
     if not isinstance(first, str) and isinstance(first, Iterable):
         return ConfigError(
             f"column {name!r} must hold {what} as text; it is {series.dtype}, its first value {first!r}. For several"

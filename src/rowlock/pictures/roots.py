@@ -14,16 +14,17 @@ import numpy as np
 import pyarrow.compute as pc
 
 from rowlock.errors import ConfigError, RowError
+from rowlock.list_columns import listed
 from rowlock.pictures.advice import will_need
 from rowlock.pictures.content import Content, Version, name_of
 from rowlock.pictures.files import read_file
-from rowlock.pictures.paths import PathColumn, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from rowlock.arrays import BoolArray
     from rowlock.pictures.content import Kept
+    from rowlock.pictures.paths import PathColumn
 
 __all__ = ["Root"]
 

@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow.compute as pc
 
 from rowlock.errors import ConfigError, RowError
+from rowlock.list_columns import listed
 from rowlock.meter import note_read, note_retry, stage
 from rowlock.pictures.content import Content, name_of
-from rowlock.pictures.paths import listed
 from rowlock.pictures.roots import Root
 from rowlock.remote.ahead import ReadAhead
 from rowlock.remote.fetching import Fetcher
