@@ -15,7 +15,7 @@ demo: $(DEMO_VENV)/done ## make a small data set, train three models on it, prin
 
 test: $(VENV)/done ## every test; those with Keras on each backend (demo and examples on TensorFlow), other frameworks once
 	$(VENV)/bin/python -m pytest -m "not framework and not adapter"
-	KERAS_BACKEND=tensorflow $(VENV)/bin/python -m pytest -m adapter
+	$(VENV)/bin/python -m pytest -m "adapter and not framework"
 	KERAS_BACKEND=tensorflow $(VENV)/bin/python -m pytest -m framework
 	KERAS_BACKEND=jax $(VENV)/bin/python -m pytest -m "framework and not slow"
 	KERAS_BACKEND=torch $(VENV)/bin/python -m pytest -m "framework and not slow"

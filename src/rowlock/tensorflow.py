@@ -34,7 +34,7 @@ def tf_dataset(loader: Loader, *, inputs: Structure = "dict") -> Any:
     """Return a loader's batches as a `tf.data.Dataset`; see `Loader.to_tf_dataset`.
 
     Each iteration over it is the loader's next epoch, one iteration at a time. The state of the loader counts what
-    TensorFlow has taken, which with its own ``prefetch`` is more than what was handed over.
+    TensorFlow has taken: exactly what was handed over, unless you add ``.prefetch(...)``.
 
     Parameters
     ----------
@@ -55,11 +55,11 @@ def tf_dataset(loader: Loader, *, inputs: Structure = "dict") -> Any:
     dataset = tf.data.Dataset.from_generator(batches.epoch, output_signature=_signature(loader, inputs))
     if loader.on_error != "skip":
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(loader)))
+    options = tf.data.Options()
+    options.experimental_optimization.inject_prefetch = False  # the loader is ahead, and its state counts what is taken
     if loader.plan.world_size > 1:
-        options = tf.data.Options()
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-        dataset = dataset.with_options(options)
-    return dataset
+    return dataset.with_options(options)
 
 
 @contextlib.contextmanager
@@ -89,14 +89,14 @@ class _Batches:
         self._lock = threading.Lock()  # a thread of an iteration that was given up may still be about to take one
 
     def epoch(self) -> _Epoch:
-        with self._lock:
+        with self._lock, _remembered():
             epoch = self._loader.epoch(self._converted)
-        if length_hint(epoch) != len(self._loader) and self._loader.on_error != "skip":
-            raise StateError(
-                f"this loader goes on within an epoch ({length_hint(epoch)} of {len(self._loader)} steps are left), and"
-                " a tf.data.Dataset has the same length each time: iterate the rest of the epoch yourself first"
-            )
-        return _Epoch(epoch, self._lock)
+            if length_hint(epoch) != len(self._loader) and self._loader.on_error != "skip":
+                raise StateError(
+                    f"this loader goes on within an epoch ({length_hint(epoch)} of {len(self._loader)} steps are left),"
+                    " and a tf.data.Dataset has the same length each time: iterate the rest of the epoch yourself first"
+                )
+            return _Epoch(epoch, self._lock)
 
     def _converted(self, batch: Batch) -> tuple[Any, ...]:
         inputs: Any = batch.inputs if self._structure == "dict" else tuple(batch.inputs.values())
@@ -115,14 +115,19 @@ class _Epoch:
         return self
 
     def __next__(self) -> tuple[Any, ...]:
-        with self._lock:
-            try:
-                return next(self._epoch)
-            except StopIteration:
-                raise
-            except Exception as error:
-                _errors.append(error)
-                raise
+        with self._lock, _remembered():
+            return next(self._epoch)
+
+
+@contextlib.contextmanager
+def _remembered() -> Iterator[None]:
+    """Keep what is raised, for `original_errors`."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, StopIteration):
+            _errors.append(error)
+        raise
 
 
 def _signature(loader: Loader, structure: Structure) -> tuple[Any, ...]:
