@@ -134,13 +134,16 @@ def test_a_kept_tensor_and_a_view_of_one_are_unchanged_after_200_further_batches
 def test_a_kept_jax_array_that_shares_memory_is_unchanged_after_200_further_batches():
     jax = pytest.importorskip("jax")
     batches = make().batches(4, seed=1).to_jax()
-    sources = []
-    send = batches._ahead._send
-    batches._ahead._send = lambda batch: (sources.append(batch), send(batch))[1]
+    sources, send = [], batches._ahead._send
+
+    def noted(batch):
+        sources.append(batch)
+        return send(batch)
+
+    batches._ahead._send = noted
     first = next(iter(batches))
     if jax.devices()[0].platform == "cpu":  # or else nothing is proved
         assert first.inputs["f"].unsafe_buffer_pointer() == sources[0].inputs["f"].ctypes.data
-    del sources[:], send
     check_kept(make().batches(4, seed=1).to_jax(), lambda batch: batch.inputs["f"])
 
 
