@@ -84,6 +84,12 @@ def test_a_uint64_target_is_refused_and_not_wrapped_around():
         data.batches(4).to_torch()
 
 
+@pytest.mark.parametrize("prefetch", [-1, 1.5, "2"])
+def test_prefetch_is_a_whole_number(prefetch):
+    with pytest.raises(ConfigError, match="prefetch must be"):
+        make().batches(4).to_torch(prefetch=prefetch)
+
+
 @pytest.mark.parametrize("device", ["abacus", "cuda:x", 1.5])
 def test_a_device_that_there_is_not_is_refused_at_once(device):
     with pytest.raises(ConfigError, match="no device of PyTorch"):
@@ -256,6 +262,13 @@ except rl.RowlockError: pass
 store = dist.TCPStore("127.0.0.1", port, world, rank == 0, timeout=timedelta(seconds=60))
 dist.init_process_group("gloo", store=store, rank=rank, world_size=world, timeout=timedelta(seconds=60))
 assert rowlock.torch.shard() == (rank, world)
+import logging; said = []; logging.getLogger("rowlock").addHandler(logging.Handler())
+logging.getLogger("rowlock").handlers[-1].emit = lambda record: said.append(record.getMessage())
+whole = rl.Dataset(pd.DataFrame({"n": [1.0, 2.0]}), {"x": rl.Columns(["n"])})
+for batches in (whole.batches(1).to_torch(), whole.batches(1, shuffle=False).to_torch()):
+    list(batches), list(batches)
+only, = said
+assert only == "each of 2 processes takes all 2 rows: batches(..., shard=rowlock.torch.shard()) gives each its part"
 found = {}
 for num_rows in (37, 40, 41):
     numbers = np.arange(num_rows, dtype=np.float32)

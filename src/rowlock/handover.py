@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -16,15 +17,29 @@ if TYPE_CHECKING:
 __all__ = ["FrameworkBatches", "SentAhead"]
 
 SentT = TypeVar("SentT")
+_LOG = logging.getLogger("rowlock")
 
 
 class FrameworkBatches:
     """A loader in a framework's clothes: length, epoch and state are the loader's own."""
 
     loader: Loader
+    _was_warned = False
 
     def __len__(self) -> int:
         return len(self.loader)
+
+    def warn_if_whole(self, num_processes: int, shard: str) -> None:
+        """Say once that each of several processes trains on all the rows, where it seems so."""
+        plan = self.loader.plan
+        if num_processes > 1 and plan.world_size == 1 and plan.shuffle and not self._was_warned:
+            self._was_warned = True
+            _LOG.warning(
+                "each of %d processes takes all %d rows: batches(..., shard=%s) gives each its part",
+                num_processes,
+                plan.num_rows,
+                shard,
+            )
 
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration deliver `epoch`; see `Loader.set_epoch`."""

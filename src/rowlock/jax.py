@@ -58,6 +58,8 @@ class JaxBatches(FrameworkBatches):
         self._ahead = SentAhead(loader, self._sent, prefetch)
 
     def __iter__(self) -> Iterator[Batch]:
+        if self.sharding is None:
+            self.warn_if_whole(jax.process_count(), "rowlock.jax.shard()")
         return self.loader.epoch(self._ahead)
 
     def _sent(self, batch: Batch) -> Batch:

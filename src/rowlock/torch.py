@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rowlock.arguments import whole_number
 from rowlock.batch import Batch
 from rowlock.errors import ConfigError, MissingDependencyError
 from rowlock.handover import FrameworkBatches, SentAhead
@@ -91,12 +92,15 @@ class TorchBatches(FrameworkBatches, torch.utils.data.IterableDataset):  # type:
         self.device = None if device is None else _device(device)
         is_cuda = self.device is not None and self.device.type == "cuda"
         self._mover = _CudaMover(self.device) if is_cuda else None
-        self._ahead = SentAhead(loader, self._send, prefetch if is_cuda else 0)
+        num_ahead = whole_number("prefetch", prefetch, 0)
+        self._ahead = SentAhead(loader, self._send, num_ahead if is_cuda else 0)
 
     def __iter__(self) -> Iterator[TorchBatch]:
         if torch.utils.data.get_worker_info() is not None:
             raise ConfigError(_NO_WORKERS)
         _refuse_accelerate()
+        if distributed.is_available() and distributed.is_initialized():
+            self.warn_if_whole(distributed.get_world_size(), "rowlock.torch.shard()")
         return self.loader.epoch(self._hand_over)
 
     def __getstate__(self) -> Any:
