@@ -130,6 +130,16 @@ def test_the_original_error_can_be_had_with_key_and_step(tmp_path):
     assert isinstance(found.value.__cause__, tf.errors.OpError)
 
 
+def test_the_original_error_can_be_had_whatever_letters_are_in_it(tmp_path):
+    from rowlock.tensorflow import original_errors
+
+    frame = pd.DataFrame({"path": ["n\u00f6 '\"\u732b\n.png"], "id": ["\u043a\u043b"]})
+    data = rl.Dataset(frame, {"image": rl.Images("path", size=(4, 4), root=tmp_path)}, key="id")
+    with pytest.raises(RowError) as found, original_errors():
+        list(data.batches(1).to_tf_dataset())
+    assert found.value.key == "\u043a\u043b"
+
+
 def test_errors_that_are_not_ours_pass_through():
     from rowlock.tensorflow import original_errors
 

@@ -212,7 +212,7 @@ next(iter(torch.utils.data.DataLoader(batches, batch_size=None, num_workers=1, m
 
 def test_workers_that_are_forked_are_refused_with_the_reason():
     found = subprocess.run(
-        [sys.executable, "-c", FORKED_WORKER], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", FORKED_WORKER], capture_output=True, text=True, timeout=120, check=False
     )
     assert "num_workers=0): the threads of rl.Engine(num_threads=...) do the work" in found.stderr
 

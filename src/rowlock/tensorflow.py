@@ -75,7 +75,7 @@ def original_errors() -> Iterator[None]:
         yield
     except tf.errors.OpError as error:
         for original in reversed(_errors):
-            if str(original) in str(error):
+            if f"{type(original).__name__}: {original}" in str(error):
                 raise original from error
         raise
 
