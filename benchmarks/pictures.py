@@ -1,229 +1,289 @@
-"""Pictures per second: `rowlock.Images` beside the decoder alone, Pillow, and what Keras does.
+"""Pictures per second, beside a C program and other loaders: from paths to uint8 batches of one size.
 
-Every candidate does the same files in turns of a few milliseconds, in one process, so that a noisy machine is as
-noisy for all of them. The ratio is the median over all turns of "time of this / time of rowlock": above 1 is
-slower than Rowlock. Run it as ``python benchmarks/pictures.py [--cache] [folder of JPEGs]``; without photographs it
-makes pictures of its own, which compress differently.
+What can be called as a function does the same few files in turns, in one process, so that a noisy machine is as
+noisy for all; the ratio is the median over all turns of "time of this / time of C". Loaders with threads or
+processes of their own are measured over whole passes, in turns as well. Above 1 is slower than C. Beside each
+stands how near its pictures are to Pillow's after a full decode and an antialiased resize: PSNR in dB, median and
+5th percentile.
 
-With ``--cache``: pictures per second from the cache of decoded pixels, beside the decode rate. Warm: in the system's
-memory. Cold: dropped from it before each round, one batch read ahead.
+    python benchmarks/pictures.py [--quick] [--cache] [--folder JPEGS] [--json FILE]
+
+The C program (`reference/decode.c`) is built where a compiler and turbojpeg.h are present (Debian:
+libturbojpeg0-dev); elsewhere, the time of simplejpeg's decode without a resize stands in. Photographs are those of
+../shared/data/cats-dogs, where they are there, and generated ones. ``--cache``: the second epoch, from the cache of
+decoded pixels, warm and cold.
 """
 
 from __future__ import annotations
 
-import io
+import argparse
+import importlib.metadata
+import importlib.util
+import json
 import os
+import platform
 import statistics
 import sys
 import tempfile
+import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import simplejpeg
+from candidates.cached import cache_rows
+from candidates.loaders import LOADER, loaders
+from candidates.turns import FLOORS, in_turns, quality
 from PIL import Image
+from reference.build import Reference
+from samples.photographs import real_photographs, save_photographs
 
-from rowlock.inputs.images import Images
-from rowlock.pictures.jpeg import read_header, scale_for
-from rowlock.table import Table
+from rowlock.processors import num_processors
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rowlock.arrays import AnyArray, Int64Array
-
-PHOTOGRAPHS = Path(__file__).parents[1] / ".." / "shared" / "data" / "cats-dogs"
-NUM_PICTURES, TURN_ROWS, PIECE_ROWS, NUM_ROUNDS = 256, 32, 8, 4
-NUM_CACHED, BATCH_ROWS = 1024, 64
+RESULTS = Path(__file__).with_name("results") / "pictures.json"
+SIZES = (150, 224)
+PACKAGES = ("numpy", "numba", "pillow", "simplejpeg", "keras", "tensorflow_cpu", "torch")
 
 
-def make_pictures(folder: Path) -> list[str]:
-    rng = np.random.default_rng(0)
-    for number in range(NUM_PICTURES):
-        coarse = Image.fromarray(rng.integers(0, 256, (25, 33, 3), np.uint8))
-        fine = rng.normal(0, 6, (374, 500, 3))
-        pixels = np.asarray(coarse.resize((500, 374), Image.Resampling.BICUBIC)) + fine
-        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / f"{number}.jpg", quality=87)
-    return [str(folder / f"{number}.jpg") for number in range(NUM_PICTURES)]
+class Effort(NamedTuple):
+    """How many pictures, and seconds for each table's functions and loaders."""
+
+    scale: int
+    seconds_in_turns: float
+    num_passes: int
+    sizes: tuple[int, ...]
 
 
-def by_rowlock(paths: list[str], size: int) -> Callable[[Int64Array, AnyArray], None]:
-    reader = Images("path", size=(size, size)).open(Table(pa.table({"path": paths})), "image")
-    return lambda rows, out: reader.gather(rows, out, None)
+FULL, QUICK = Effort(1, 3.0, 3, SIZES), Effort(8, 0.3, 1, (150,))
 
 
-def by_decoder_alone(paths: list[str], size: int) -> Callable[[Int64Array, AnyArray], None]:
-    """Decode bytes that are in memory, at the same scale as Rowlock, and throw the pixels away: the floor."""
-    files = [Path(path).read_bytes() for path in paths]
-    sizes = [read_header(data)[:2] for data in files]
+class PictureSet(NamedTuple):
+    """Files that are measured together."""
 
-    def run(rows: Int64Array, out: AnyArray) -> None:  # noqa: ARG001 - nothing is kept
-        for row in rows:
-            (height, width), factor = sizes[row], scale_for(*sizes[row], size, size)
-            simplejpeg.decode_jpeg(
-                files[row],
-                "RGB",
-                fastdct=True,
-                fastupsample=True,
-                min_factor=factor,
-                min_height=-(-height // factor),
-                min_width=-(-width // factor),
-            )
-
-    return run
+    name: str
+    paths: list[str]
+    turn_rows: int
+    pass_rows: int
+    """A pass of a loader; the files are repeated where they are fewer."""
 
 
-def by_pillow(paths: list[str], size: int) -> Callable[[Int64Array, AnyArray], None]:
-    """Pillow at its best: a DCT scale for JPEGs, then its antialiased bilinear resize."""
+def picture_sets(folder: Path, given: Path | None, effort: Effort) -> list[PictureSet]:
+    def generated(name: str, number: int, *shape: int, progressive: bool = False) -> list[str]:
+        return save_photographs(folder / name, number // effort.scale, *shape, progressive=progressive)
 
-    def run(rows: Int64Array, out: AnyArray) -> None:
-        for place, row in enumerate(rows):
-            with Image.open(paths[row]) as image:
-                image.draft("RGB", (size, size))
-                out[place] = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
-
-    return run
-
-
-def as_keras(paths: list[str], size: int) -> Callable[[Int64Array, AnyArray], None]:
-    """As keras.utils.load_img does by default: a full decode, then the nearest pixel (not antialiased)."""
-
-    def run(rows: Int64Array, out: AnyArray) -> None:
-        for place, row in enumerate(rows):
-            with Image.open(io.BytesIO(Path(paths[row]).read_bytes())) as image:
-                out[place] = image.convert("RGB").resize((size, size), Image.Resampling.NEAREST)
-
-    return run
+    if given:
+        paths = [path for path in sorted(map(str, given.glob("*.jp*g"))) if _is_rgb(path)][: 256 // effort.scale]
+        if not paths:
+            raise SystemExit(f"there are no RGB JPEGs in {given}")
+        return [PictureSet(f"photographs of {given.name}", paths, 16, max(len(paths), 128 // effort.scale))]
+    real = real_photographs(256 // effort.scale)
+    small = PictureSet("photographs of cats and dogs", real, 32, len(real))
+    if not real:
+        small = PictureSet("generated", generated("small", 256, 374, 500), 32, 256 // effort.scale)
+    if effort is QUICK:
+        return [small]
+    middle = PictureSet("generated", generated("middle", 64, 600, 800), 8, 128)
+    progressive = generated("progressive", 64, 600, 800, progressive=True)
+    large = PictureSet("generated", generated("large", 32, 1200, 1600), 8, 64)
+    return [small, middle, PictureSet("generated, progressive", progressive, 8, 128), large]
 
 
-CANDIDATES = {
-    "rowlock.Images": by_rowlock,
-    "decoder alone (floor)": by_decoder_alone,
-    "Pillow, antialiased": by_pillow,
-    "Keras' way, not antialiased": as_keras,
-}
+# measuring
 
 
-def measure(paths: list[str], size: int, num_threads: int) -> None:
-    runs = {name: make(paths, size) for name, make in CANDIDATES.items()}
-    out = np.empty((TURN_ROWS, size, size, 3), np.uint8)
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    turns = [np.arange(first, first + TURN_ROWS) for first in range(0, len(paths) - TURN_ROWS + 1, TURN_ROWS)]
-    with ThreadPoolExecutor(num_threads) as pool:
-        for round_number in range(NUM_ROUNDS + 1):
-            for rows in turns:
-                for name, run in runs.items():
-                    started = time.perf_counter()
-                    pieces = range(0, TURN_ROWS, PIECE_ROWS)
-                    list(pool.map(lambda at: run(rows[at : at + PIECE_ROWS], out[at : at + PIECE_ROWS]), pieces))  # noqa: B023 - done within the turn
-                    if round_number:  # the first warms up
-                        seconds[name].append(time.perf_counter() - started)
-    ours = seconds["rowlock.Images"]
-    print(f"\n{size} x {size}, {num_threads} thread(s)            pictures/s   time / rowlock's")
-    for name, times in seconds.items():
-        ratio = statistics.median(t / o for t, o in zip(times, ours, strict=True))
-        print(f"  {name:<32} {TURN_ROWS / statistics.median(times):>9.0f} {ratio:>12.2f}")
+def time_turns(runs: dict, num_rows: int, turn_rows: int, size: int, seconds: float) -> dict[str, list[float]]:
+    """Return seconds a picture of each, one value a turn; all take part in each turn."""
+    out = np.empty((turn_rows, size, size, 3), np.uint8)
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    starts = range(0, num_rows - turn_rows + 1, turn_rows)
+    for run in runs.values():
+        run(np.arange(turn_rows), out)  # warms up
+    ends = time.perf_counter() + seconds
+    turn = 0
+    while turn < 5 or time.perf_counter() < ends:
+        rows = np.arange(turn_rows) + starts[turn % len(starts)]
+        for name, run in runs.items():
+            started = time.perf_counter()
+            run(rows, out)
+            times[name].append((time.perf_counter() - started) / turn_rows)
+        turn += 1
+    return times
 
 
-def measure_cache(paths: list[str], size: int, num_threads: int) -> None:
-    table = Table(pa.table({"path": paths}))
-    rows = np.random.default_rng(0).permutation(len(paths) // BATCH_ROWS * BATCH_ROWS)
-    batches = np.split(rows, len(rows) // BATCH_ROWS)
-    decoding = Images("path", size=(size, size)).open(table, "image")
-    seconds: dict[str, list[float]] = {
-        "decode": [],
-        "cached, warm": [],
-        "floor: copies in memory": [],
-        "cached, cold": [],
+def time_passes(passes: dict, reference, num_rows: int, num_passes: int) -> dict[str, list[tuple[float, float]]]:
+    """Return (seconds a picture, seconds a picture of the reference right before) of each pass."""
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in passes}
+    for _ in range(num_passes):
+        for name, one_pass in passes.items():
+            beside = reference()
+            started = time.perf_counter()
+            found = sum(len(batch) for batch in one_pass())
+            times[name].append(((time.perf_counter() - started) / num_rows, beside))
+            assert found == num_rows
+    return times
+
+
+def measure(pictures: PictureSet, size: int, num_threads: int, reference: Reference | None, effort: Effort):
+    """Return ``{candidate: (pictures a second, time / C's, pixels or None)}``."""
+    paths, num_rows = pictures.paths, len(pictures.paths)
+    floor = "C" if reference else FLOORS[1]
+    whole = np.empty((num_rows, size, size, 3), np.uint8)
+    found = {}
+    with ThreadPoolExecutor(num_threads) as pool, ExitStack() as stack:
+        runs = in_turns(paths, size, num_threads, pool, reference, bool(importlib.util.find_spec("keras")))
+        times = time_turns(runs, num_rows, min(pictures.turn_rows, num_rows), size, effort.seconds_in_turns)
+        for name, values in times.items():
+            ratio = statistics.median(mine / its for mine, its in zip(values, times[floor], strict=True))
+            pixels = None
+            if num_threads == 1 and name not in FLOORS:
+                runs[name](np.arange(num_rows), whole)
+                pixels = whole.copy()
+            found[name] = (1 / statistics.median(values), ratio, pixels)
+
+        def floor_pass() -> float:
+            started = time.perf_counter()
+            runs[floor](np.arange(num_rows), whole)
+            return (time.perf_counter() - started) / num_rows
+
+        repeated = (paths * -(-pictures.pass_rows // num_rows))[: pictures.pass_rows]
+        passes = loaders(repeated, size, num_threads, stack)
+        pixels = {name: np.concatenate(list(one_pass())) for name, one_pass in passes.items()}  # warms up
+        for name, values in time_passes(passes, floor_pass, len(repeated), effort.num_passes).items():
+            ratio = statistics.median(mine / its for mine, its in values)
+            found[name] = (1 / statistics.median(mine for mine, _ in values), ratio, pixels[name][:num_rows])
+    return found
+
+
+def table(pictures: PictureSet, size: int, reference: Reference | None, effort: Effort) -> list[dict]:
+    """Measure on one thread and on all cores, print a table, and return its rows."""
+    threads = (1, max(2, num_processors()))
+    found = {number: measure(pictures, size, number, reference, effort) for number in threads}
+    expected = found[1]["Pillow, antialiased"][2].astype(np.float32)
+    megapixels, num_bytes = _shape_of(pictures.paths)
+    print(
+        f"\n{len(pictures.paths)} {pictures.name}, {megapixels:.2f} megapixels, {num_bytes / 1000:,.0f} kB,"
+        f" to {size} x {size}\n"
+    )
+    against = "time / C" if reference else "/ floor"
+    heads = "".join(f"{f'{number} thread' + 's' * (number > 1):>12}{against:>10}" for number in threads)
+    print(f"{'pictures a second':<32}{heads}{'PSNR (5 %), dB':>20}")
+    rows = []
+    for name in found[1]:
+        pixels = found[1][name][2]
+        middle, low = quality(pixels, expected) if pixels is not None else (None, None)
+        told = "" if middle is None else "the same" if low > 99 else f"{middle:.1f} ({low:.1f})"
+        if name == LOADER:
+            print("  loaders, over whole passes:")
+        cells = "".join(f"{found[number][name][0]:>12,.0f}{found[number][name][1]:>10.2f}" for number in threads)
+        print(f"{name:<32}{cells}{told:>20}")
+        rows += [
+            {
+                "pictures": pictures.name,
+                "megapixels": round(megapixels, 3),
+                "bytes": num_bytes,
+                "size": size,
+                "threads": number,
+                "candidate": name,
+                "pictures_per_second": round(found[number][name][0], 1),
+                "time_over_c": round(found[number][name][1], 3) if reference else None,
+                "time_over_decode": None if reference else round(found[number][name][1], 3),
+                "psnr_median": None if middle is None else round(middle, 2),
+                "psnr_5_percent": None if low is None else round(low, 2),
+            }
+            for number in threads
+        ]
+    return rows
+
+
+# about the run
+
+
+def _is_rgb(path: str) -> bool:
+    """Return whether the C program can read it too: TurboJPEG makes no RGB of CMYK."""
+    with Image.open(path) as image:
+        return image.mode == "RGB"
+
+
+def _shape_of(paths: list[str]) -> tuple[float, int]:
+    sizes = []
+    for path in paths:
+        with Image.open(path) as image:
+            sizes.append(image.width * image.height / 1e6)
+    return statistics.mean(sizes), round(statistics.mean(Path(path).stat().st_size for path in paths))
+
+
+def machine(reference: Reference | None) -> dict:
+    """Return what the figures depend on."""
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.exists() else []
+    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
+    found = {
+        "processor": model or platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "system": platform.platform(terse=True),
+        "c": reference.version if reference else None,
     }
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(num_threads) as pool:
-        cached = Images("path", size=(size, size), cache=Path(folder) / "pixels").open(table, "image")
-        in_memory = np.empty((len(rows), size, size, 3), np.uint8)
-
-        def copy(rows: Int64Array, out: AnyArray, _: None) -> None:
-            np.take(in_memory, rows, axis=0, out=out, mode="clip")
-
-        def run(gather, rows: Int64Array) -> AnyArray:
-            out = decoding.spec.empty(len(rows))  # as for a batch, which owns its memory
-            if num_threads == 1:
-                gather(rows, out, None)
-                return out
-            pieces = range(0, len(rows), PIECE_ROWS)
-            list(pool.map(lambda at: gather(rows[at : at + PIECE_ROWS], out[at : at + PIECE_ROWS], None), pieces))
-            return out
-
-        for batch in batches:  # fills it, and warms up
-            in_memory[batch] = run(cached.gather, batch)
-        for _ in range(NUM_ROUNDS):
-            for batch, following in zip(batches, [*batches[1:], batches[0]], strict=True):
-                for name, reader, gather in (
-                    ("decode", decoding, decoding.gather),
-                    ("cached, warm", cached, cached.gather),
-                    ("floor: copies in memory", None, copy),
-                ):
-                    started = time.perf_counter()
-                    if reader:
-                        reader.will_need(following)
-                    pixels = run(gather, batch)
-                    seconds[name].append(time.perf_counter() - started)
-                    assert (pixels == in_memory[batch]).all()
-            num_bytes = drop_from_memory(Path(folder) / "pixels")
-            seconds["cached, cold"] += cold_seconds(cached, run, batches)
-    reference = statistics.median(seconds["decode"])
-    print(f"\n{size} x {size}, {num_threads} thread(s)            pictures/s   rate / decode")
-    for name, middle in ((name, statistics.median(times)) for name, times in seconds.items()):
-        print(f"  {name:<32} {BATCH_ROWS / middle:>9.0f} {reference / middle:>12.1f}")
-    print(f"  {num_bytes / len(paths):,.0f} bytes a picture in the cache, {_mean_bytes(paths):,.0f} in its file")
-
-
-def cold_seconds(cached, run, batches: list[Int64Array]) -> list[float]:
-    """Return the time of a batch, on average: the disk decides, and batches wait for those before."""
-    started = time.perf_counter()
-    cached.will_need(batches[0])
-    for batch, following in zip(batches, [*batches[1:], batches[0]], strict=True):
-        cached.will_need(following)
-        run(cached.gather, batch)
-    return [(time.perf_counter() - started) / len(batches)]
-
-
-def drop_from_memory(folder: Path) -> int:
-    """Write files out, let the system forget them, and return their size."""
-    num_bytes = 0
-    for path in folder.iterdir():
-        descriptor = os.open(path, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-        os.close(descriptor)
-        num_bytes += path.stat().st_size
-    return num_bytes
-
-
-def _mean_bytes(paths: list[str]) -> float:
-    return statistics.mean(Path(path).stat().st_size for path in paths)
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = None
+    return found
 
 
 def main() -> None:
-    arguments = [argument for argument in sys.argv[1:] if argument != "--cache"]
-    is_cached = "--cache" in sys.argv
-    folder = Path(arguments[0]) if arguments else PHOTOGRAPHS
+    parser = argparse.ArgumentParser(description="Pictures per second, beside a C program and other loaders.")
+    parser.add_argument("--quick", action="store_true", help="a few pictures, about 20 seconds; writes no results")
+    parser.add_argument("--cache", action="store_true", help="the second epoch, from the cache")
+    parser.add_argument("--folder", type=Path, help="JPEGs instead of the usual sets")
+    parser.add_argument("--json", type=Path, help=f"where results go; by default {RESULTS.name}, but for --quick")
+    arguments = parser.parse_args()
+    effort = QUICK if arguments.quick else FULL
+    sys.stdout.reconfigure(line_buffering=True)  # tables of a long run appear as they are made
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # nothing here uses it, and it announces itself
     with tempfile.TemporaryDirectory() as temporary:
-        most = NUM_CACHED if is_cached else NUM_PICTURES
-        paths = sorted(map(str, folder.glob("*.jpg")))[:most] if folder.is_dir() else []
-        source = f"photographs of {folder.name}" if paths else "generated pictures"
-        paths = paths or make_pictures(Path(temporary))
-        megapixels = [header.height * header.width / 1e6 for header in map(_header, paths)]
-        print(f"{len(paths)} {source}, {statistics.mean(megapixels):.2f} megapixels on average")
-        for size in (150, 224):
-            for num_threads in (1, 2):
-                (measure_cache if is_cached else measure)(paths, size, num_threads)
+        reference = built(Path(temporary))
+        about = machine(reference)
+        print(textwrap.fill(", ".join(f"{name} {value}" for name, value in about.items() if value), 100))
+        sets = picture_sets(Path(temporary), arguments.folder, effort)
+        if arguments.cache:
+            paths = (real_photographs(1024) if not arguments.folder else sets[0].paths) or sets[0].paths
+            rows = []
+            for size in effort.sizes:
+                for num_threads in (1, max(2, num_processors())):
+                    rows += cache_rows(paths, size, num_threads, 4 if effort is FULL else 1)
+        else:
+            rows = [row for one in sets for size in effort.sizes for row in table(one, size, reference, effort)]
+    path = arguments.json or (None if arguments.quick else RESULTS)
+    if path:
+        write_results(path, "cache" if arguments.cache else "decode", about, rows)
 
 
-def _header(path: str):
-    return read_header(Path(path).read_bytes())
+def built(folder: Path) -> Reference | None:
+    try:
+        return Reference(folder)
+    except RuntimeError as error:
+        print(f"No C program to compare with ({error}): simplejpeg's decode without a resize stands in for it.")
+        return None
+
+
+def write_results(path: Path, part: str, about: dict, rows: list[dict]) -> None:
+    """Replace one part of the results, and leave the other."""
+    found = json.loads(path.read_text()) if path.exists() else {}
+    found[part] = {"machine": about, "rows": rows}
+    lines = [
+        f'"{name}": {{\n"machine": {json.dumps(one["machine"])},\n"rows": [\n'
+        + ",\n".join(json.dumps(row) for row in one["rows"])
+        + "\n]}"
+        for name, one in sorted(found.items())
+    ]
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    print(f"\nwritten to {path}")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -14,3 +14,4 @@ autodoc_member_order = "bysource"
 napoleon_google_docstring = False
 nitpicky = False
 myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 3

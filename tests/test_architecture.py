@@ -18,12 +18,12 @@ LAYERS = [
     "key_kernels permutation_kernel",
     "keys permutation",
     "orders pictures store",
-    "picture_cache table",
+    "picture_cache remote table",
     "sources",
     "inputs.access inputs.base inputs.image_arguments inputs.key_join inputs.piece_cache",
     "inputs.foreign",
     "inputs.matrices inputs.scaling inputs.scaling_kernels",
-    "inputs.joining inputs.scaled",
+    "inputs.images_reader inputs.joining inputs.scaled",
     "inputs.columns inputs.features inputs.images inputs.images_mask",
     "inputs",
     "bad_rows batch",
@@ -33,7 +33,7 @@ LAYERS = [
     "pool",
     "advice engine",
     "state stats",
-    "loader packing",
+    "hashing loader packing",
     "handover progress",
     "keras torch jax tensorflow ray",
     "__init__",
@@ -84,7 +84,7 @@ def test_importing_rowlock_loads_no_framework_and_no_compiler():
         "import sys, rowlock;"
         "print([m for m in ('keras','torch','jax','tensorflow','ray','numba','tensorstore','blosc2',"
         "'h5py','pyarrow.parquet','PIL','pandas','polars',"
-        "'scipy','matplotlib','simplejpeg','typer') if m in sys.modules])"
+        "'scipy','matplotlib','simplejpeg','typer','urllib3','obstore') if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert found.stdout.strip() == "[]"

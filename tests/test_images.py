@@ -391,6 +391,41 @@ def test_files_are_closed(numbered):
 
 def test_advice_about_files_that_are_not_there_is_no_error(tmp_path):
     opened(one_file(tmp_path / "missing.png")).will_need(np.array([0, 0]))
+    opened(one_file(tmp_path)).will_need(np.array([0]))
+
+
+def dropped_from_memory(path):
+    """Whether the system forgot the file: not all file systems do, nor say so."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.preadv(descriptor, [bytearray(1)], 0, os.RWF_NOWAIT)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
+@pytest.mark.parametrize("num_cold", [0, 1, 20])
+def test_files_are_told_to_the_disk_unless_the_first_few_are_in_memory(tmp_path, monkeypatch, num_cold):
+    paths = [tmp_path / f"{number}.jpg" for number in range(20)]
+    for path in paths:
+        path.write_bytes(bytes(20_000))
+    if not all(dropped_from_memory(path) for path in paths):
+        pytest.skip("this file system does not say what is in memory")
+    for path in paths[num_cold:]:
+        path.read_bytes()
+    told = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda descriptor, *_: told.append(os.fstat(descriptor).st_ino))
+    reader = opened(pd.DataFrame({"imgpath": [str(path) for path in paths]}))
+    reader.will_need(np.arange(20))
+    told_paths = [path for path in paths if path.stat().st_ino in told]
+    # one cold file among the first few: all but those of the few that are in memory
+    assert told_paths == {0: [], 1: [paths[0], *paths[8:]], 20: paths}[num_cold]
 
 
 # arguments

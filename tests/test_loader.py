@@ -86,6 +86,45 @@ def test_slow_threads_change_nothing():
         assert all(same(batch, loader.batch(step)) for step, batch in enumerate(loader))
 
 
+class _Stuck(rl.Reader):
+    """Row 25 is only there when it is let go, as a file on a mount that hangs."""
+
+    spec = ArraySpec((), np.dtype("int64"))
+    piece_rows = 2
+
+    def __init__(self):
+        self.let_go = threading.Event()
+        self.done = set()
+
+    def gather(self, rows, out, draw):
+        if 25 in rows:
+            self.let_go.wait()
+        out[...] = rows
+        self.done.update(rows.tolist())
+
+
+class Stuck(rl.Input):
+    def __init__(self):
+        self.reader = _Stuck()
+
+    def open(self, table, name):
+        return self.reader
+
+
+def test_a_slow_file_holds_up_nobody_beyond_its_batch(time_limit):
+    reader = (stuck := Stuck()).reader
+    data = rl.Dataset(pd.DataFrame({"number": np.arange(60)}), {"n": stuck}, target=rl.Column("number"))
+    with time_limit(60), rl.Engine(num_threads=2, prefetch=4) as engine:
+        batches = iter(data.batches(10, shuffle=False, engine=engine))
+        assert [next(batches).target[0] for _ in range(2)] == [0, 10]  # those before it come at once
+        while reader.done < set(range(60)) - {24, 25}:  # all others are made meanwhile, rows of its batch too
+            time.sleep(0.01)
+        reader.let_go.set()
+        assert [next(batches).inputs["n"].tolist() for _ in range(4)] == [
+            list(range(first, first + 10)) for first in (20, 30, 40, 50)
+        ]
+
+
 def test_ranks_deliver_disjoint_rows_in_equal_steps():
     data = make(23)
     for last in ("drop", "pad"):

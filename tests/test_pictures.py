@@ -23,6 +23,8 @@ from rowlock.pictures.other import decode_other
 
 ORIENTATION = 0x0112
 AVIF = pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+HEIC = pytest.mark.skipif(not importlib.util.find_spec("pillow_heif"), reason="pillow-heif is not installed")
+MARKS = {"avif": AVIF, "heic": HEIC}
 
 
 def pixels_of(data, num_channels=3, target=(10_000, 10_000), fit="stretch", max_pixels=limits.MAX_PIXELS):
@@ -32,7 +34,16 @@ def pixels_of(data, num_channels=3, target=(10_000, 10_000), fit="stretch", max_
 
 def encoded(image, kind, **options):
     file = io.BytesIO()
-    image.save(file, kind, **options)
+    if kind == "HEIC":
+        import pillow_heif
+
+        heif = pillow_heif.from_pillow(image)
+        exif = options.pop("exif", None)
+        if exif:  # the encoder makes a turn and a mirror of it, which decoders obey
+            heif[0].info["exif"] = exif.tobytes()
+        heif.save(file, **{"quality": 90, "chroma": 444, **options})
+    else:
+        image.save(file, kind, **options)
     return file.getvalue()
 
 
@@ -67,6 +78,7 @@ def chunk(kind, content):
         ("TIFF", {"compression": "tiff_adobe_deflate"}),
         ("TIFF", {"compression": "jpeg", "quality": 95}),
         pytest.param("AVIF", {"quality": 95}, marks=AVIF),
+        pytest.param("HEIC", {}, marks=HEIC),
     ],
 )
 @pytest.mark.parametrize("num_channels", [1, 3])
@@ -212,7 +224,9 @@ def test_bmp_rows_may_go_from_top_to_bottom():
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", pytest.param("AVIF", marks=AVIF)])
+@pytest.mark.parametrize(
+    "kind", ["JPEG", "PNG", "WEBP", "TIFF", pytest.param("AVIF", marks=AVIF), pytest.param("HEIC", marks=HEIC)]
+)
 def test_pictures_are_turned_upright(kind, orientation):
     # quadrants of four colours, as the photographer saw them
     seen = np.repeat(np.repeat(np.array([[[250, 0, 0], [0, 250, 0]], [[0, 0, 250], [250, 250, 0]]]), 16, 0), 32, 1)
@@ -348,11 +362,12 @@ FILES = {
     "tiff deflate": ("TIFF", {"compression": "tiff_adobe_deflate"}),
     "tiff jpeg": ("TIFF", {"compression": "jpeg"}),
     "avif": ("AVIF", {}),
+    "heic": ("HEIC", {}),
 }
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow remarks on cut TIFF directories and raises later
-@pytest.mark.parametrize("name", [pytest.param(name, marks=AVIF if name == "avif" else ()) for name in FILES])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=MARKS.get(name, ())) for name in FILES])
 def test_no_cut_is_silent(name, relaxed):
     kind, options = FILES[name]
     data = encoded(Image.fromarray(noise()), kind, **options)
@@ -383,6 +398,40 @@ def test_every_flipped_bit_of_a_png_is_an_error(relaxed):
         damaged[position] ^= 1 << int(position) % 8
         with pytest.raises(DecodeError):
             pixels_of(bytes(damaged))
+
+
+def deflated_tiff(strip, tags):
+    """A grey TIFF of 32 x 32 pixels, all in one strip or tile behind the directory."""
+    entries = {256: 32, 257: 32, 258: 8, 259: 8, 262: 1, 277: 1, **tags}
+    start = 8 + 2 + 12 * len(entries) + 4
+    values = {tag: {"offset": start, "length": len(strip)}.get(value, value) for tag, value in entries.items()}
+    directory = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(values.items()))
+    return b"II*\0" + struct.pack("<IH", 8, len(entries)) + directory + bytes(4) + strip
+
+
+@pytest.mark.parametrize(
+    "tags", [{273: "offset", 278: 32, 279: "length"}, {322: 32, 323: 32, 324: "offset", 325: "length"}]
+)
+def test_a_wrong_checksum_of_a_deflated_tiff_is_an_error_even_behind_the_last_pixel(relaxed, tags):
+    grey = noise(32, 32, 1)
+    strip = zlib.compress(grey.tobytes() + bytes(100))  # libtiff stops when it has all rows
+    assert (pixels_of(deflated_tiff(strip, tags), 1) == grey).all()
+    with pytest.raises(DecodeError, match="TIFF is truncated or corrupt.*incorrect data check"):
+        pixels_of(deflated_tiff(strip[:-1] + bytes([strip[-1] ^ 1]), tags), 1)
+
+
+def test_a_deflated_tiff_that_never_ends_is_given_up():
+    packer = zlib.compressobj(9)
+    strip = b"".join([packer.compress(bytes(1 << 20)) for _ in range(400)]) + packer.flush()
+    with pytest.raises(DecodeError, match="inflates to far more"):
+        pixels_of(deflated_tiff(strip, {273: "offset", 278: 32, 279: "length"}), 1)
+
+
+def test_holes_in_a_deflated_tiff_are_errors(relaxed):
+    data = encoded(Image.fromarray(smooth(96, 96) // 16 * 16 + noise(96, 96) // 64), "TIFF", compression="tiff_deflate")
+    for start in range(8, len(data) - 700, 300):
+        with pytest.raises(DecodeError):
+            pixels_of(data[:start] + bytes(300) + data[start + 300 :])
 
 
 @pytest.mark.parametrize("interlaced", [0, 1])
@@ -464,6 +513,7 @@ def test_the_limit_names_both_numbers_and_the_argument():
         ("WEBP", {"quality": 80}),
         ("WEBP", {"lossless": True, "exif": b"Exif\0\0II*\0\x08\0\0\0\0\0"}),
         pytest.param("AVIF", {}, marks=AVIF),
+        pytest.param("HEIC", {}, marks=HEIC),
     ],
 )
 def test_every_kind_is_checked_before_it_is_decoded(kind, options):
@@ -512,6 +562,18 @@ def bombs():
     gif = bytearray(encoded(Image.fromarray(noise(8, 8)), "GIF"))
     struct.pack_into("<HH", gif, 6, 65_500, 65_500)
     yield "gif", bytes(gif)
+    bmp = bytearray(encoded(Image.fromarray(noise(8, 8)), "BMP"))
+    struct.pack_into("<ii", bmp, 18, 20_000, -20_000)
+    yield "bmp", bytes(bmp)
+    tiff = encoded(Image.fromarray(noise(8, 8)), "TIFF")
+    for tag in (256, 257):  # width and height, 16 bits each
+        tiff = tiff.replace(struct.pack("<HHIH", tag, 4, 1, 8), struct.pack("<HHIH", tag, 4, 1, 20_000))
+    yield "tiff", tiff
+    for kind in ("avif", "heic"):
+        if not MARKS[kind].args[0]:  # the reason to skip it
+            box = bytearray(encoded(Image.fromarray(noise(64, 64)), kind.upper()))
+            struct.pack_into(">II", box, box.index(b"ispe") + 8, 20_000, 20_000)
+            yield kind, bytes(box)
 
 
 @pytest.mark.parametrize(("kind", "data"), list(bombs()), ids=lambda value: value if isinstance(value, str) else "")
@@ -550,8 +612,58 @@ def test_a_failed_picture_leaves_no_trace_in_the_next():
         assert (pixels_of(good) == expected).all()
 
 
-def test_heic_without_its_package_says_what_to_install():
-    if importlib.util.find_spec("pillow_heif"):
-        pytest.skip("pillow-heif is installed")
+@HEIC
+def test_heic_is_grey_transparent_or_of_ten_bits():
+    grey = smooth()[:, :, 1]
+    assert np.abs(pixels_of(encoded(Image.fromarray(grey), "HEIC"), 1)[:, :, 0].astype(int) - grey).max() <= 3
+    clear = Image.merge("RGBA", [*Image.fromarray(smooth()).split(), Image.new("L", (64, 48), 0)])
+    assert np.abs(pixels_of(encoded(clear, "HEIC")).astype(int) - smooth()).mean() <= 3
+    levels = (np.arange(64 * 64, dtype=np.uint16) * 16).reshape(64, 64)
+    pixels = pixels_of(encoded(Image.fromarray(levels), "HEIC"), 1)[:, :, 0]
+    assert np.abs(pixels.astype(int) - (levels >> 8)).max() <= 4
+
+
+@HEIC
+def test_of_several_pictures_of_a_heic_the_primary_is_taken():
+    import pillow_heif
+
+    file = io.BytesIO()
+    heif = pillow_heif.HeifFile()
+    for colour in ((255, 0, 0), (0, 255, 0), (0, 0, 255)):
+        heif.add_from_pillow(Image.new("RGB", (64, 48), colour))
+    heif.save(file, primary_index=1)
+    assert np.abs(pixels_of(file.getvalue()).astype(int) - (0, 255, 0)).max() <= 4
+
+
+@AVIF
+def test_an_avif_that_is_too_large_is_not_called_damaged_and_one_without_a_size_is():
+    data = encoded(Image.fromarray(noise(64, 64)), "AVIF")
+    vast = bytearray(data)
+    struct.pack_into(">II", vast, vast.index(b"ispe") + 8, 40_000, 40_000)  # beyond libavif's own limit too
+    with pytest.raises(DecodeError, match=r"40000 x 40000 = 1,600,000,000 pixels.*max_pixels"):
+        pixels_of(bytes(vast))
+    assert size_in_header(data, "avif") == (64, 64)
+    for name in (b"meta", b"iprp", b"ipco", b"ispe"):
+        nameless = data.replace(name, b"none")
+        assert size_in_header(nameless, "avif") is None
+        with pytest.raises(DecodeError, match="corrupt"):
+            pixels_of(nameless)
+
+
+@given(st.binary(max_size=200))
+def test_damaged_boxes_of_an_avif_have_no_size_or_some(data):
+    start = struct.pack(">I4sI4sI4s", 8, b"ftyp", 200, b"meta", 0, b"\0\0\0\x90")
+    found = size_in_header(start + b"iprp" + struct.pack(">I4s", 100, b"ipco") + data, "avif")
+    assert found is None or len(found) == 2
+
+
+@pytest.mark.parametrize("num_channels", [1, 3])
+def test_lab_tiffs_become_rgb_or_grey(num_channels):
+    data = encoded(Image.new("LAB", (8, 8), (128, 128, 128)), "TIFF")
+    assert pixels_of(data, num_channels).shape == (8, 8, num_channels)
+
+
+def test_heic_without_its_package_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as if it were not installed
     with pytest.raises(DecodeError, match="pip install pillow-heif"):
         pixels_of(b"\0\0\0\x18ftypheic" + b"\0" * 64)

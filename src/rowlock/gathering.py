@@ -9,7 +9,7 @@ import numpy as np
 
 from rowlock.bad_rows import BadRow
 from rowlock.batch import Batch
-from rowlock.errors import RowError
+from rowlock.errors import LoaderClosedError, RowError
 from rowlock.meter import Meter, stage
 from rowlock.retries import retried
 
@@ -26,8 +26,8 @@ __all__ = ["Gathering", "Piece", "Slot"]
 _OF_THE_USER = (KeyboardInterrupt, SystemExit)
 """In the main thread these are the user's wish to stop, and pass."""
 
-_NEVER_BAD_ROWS = (OSError, MemoryError, KeyboardInterrupt, SystemExit, GeneratorExit)
-"""A mount that fails or a user who interrupts must not shrink the data set."""
+_NEVER_BAD_ROWS = (OSError, MemoryError, LoaderClosedError, KeyboardInterrupt, SystemExit, GeneratorExit)
+"""A mount that fails, or a user who interrupts or closes, must not shrink the data set."""
 
 
 class Slot(NamedTuple):

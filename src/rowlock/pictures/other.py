@@ -10,8 +10,9 @@ import numpy as np
 from rowlock.errors import DecodeError
 from rowlock.pictures.exif import orientation_in, upright
 from rowlock.pictures.headers import size_in_header
+from rowlock.pictures.heic import load_heic
 from rowlock.pictures.limits import check_pixels
-from rowlock.pictures.strict import StrictFile, check_png, check_tiles, is_relaxed
+from rowlock.pictures.strict import StrictFile, check_deflate, check_png, check_tiles, is_relaxed
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFile
@@ -29,11 +30,12 @@ _PLUGINS = {
     "bmp": ("PIL.BmpImagePlugin", "BmpImageFile"),
     "tiff": ("PIL.TiffImagePlugin", "TiffImageFile"),
     "avif": ("PIL.AvifImagePlugin", "AvifImageFile"),
-    "heic": ("pillow_heif", "HeifImageFile"),
     "jpeg": ("PIL.JpegImagePlugin", "JpegImageFile"),
 }
-_TURNED_BY_PLUGIN = ("tiff", "heic")
+_TURNED_BY_PLUGIN = ("tiff",)
 _WITHOUT_RANGE = ("I", "F")
+# A palette with transparency: Pillow warns where it is not asked for. The others: Pillow has no direct way to grey.
+_BY_WAY_OF = {"P": "RGBA", "La": "LA", "LAB": "RGB"}
 
 
 def decode_other(data: bytes, kind: str, num_channels: int, max_pixels: int) -> AnyArray:
@@ -64,11 +66,14 @@ def decode_other(data: bytes, kind: str, num_channels: int, max_pixels: int) -> 
         check_pixels(*size, max_pixels)
     if kind == "png":
         check_png(data)
-    plugin = _plugin(kind)
     try:
-        with plugin(StrictFile(data)) as image:
+        if kind == "heic":
+            return _as_uint8(load_heic(data, max_pixels), num_channels)
+        with _plugin(kind)(StrictFile(data)) as image:
             check_pixels(image.height, image.width, max_pixels)
             _load(image, data)
+            if kind == "tiff":
+                check_deflate(image, data)
             pixels = _as_uint8(image, num_channels)
             orientation = 1 if kind in _TURNED_BY_PLUGIN else orientation_in(image.info.get("exif") or b"")
     except (DecodeError, MemoryError):
@@ -80,13 +85,7 @@ def decode_other(data: bytes, kind: str, num_channels: int, max_pixels: int) -> 
 
 def _plugin(kind: str) -> Any:
     module, name = _PLUGINS[kind]
-    try:
-        return getattr(importlib.import_module(module), name)
-    except ImportError as error:
-        raise DecodeError(
-            f"the file is {kind.upper()}, which needs another package: pip install pillow-heif",
-            stage="decode",
-        ) from error
+    return getattr(importlib.import_module(module), name)
 
 
 def _load(image: ImageFile.ImageFile, data: bytes) -> None:
@@ -108,7 +107,7 @@ def _as_uint8(image: Image.Image, num_channels: int) -> AnyArray:
     if image.mode.startswith("I;16"):
         grey = (np.asarray(image) >> 8).astype(np.uint8)[:, :, None]  # convert() would clip at 255
         return grey if num_channels == 1 else np.repeat(grey, 3, axis=2)
-    if image.mode == "P":  # with transparency, Pillow warns where it is not asked for
-        image = image.convert("RGBA")
+    if image.mode in _BY_WAY_OF:
+        image = image.convert(_BY_WAY_OF[image.mode])
     converted = np.asarray(image.convert("L" if num_channels == 1 else "RGB"))
     return converted[:, :, None] if num_channels == 1 else converted

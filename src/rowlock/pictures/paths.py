@@ -60,10 +60,16 @@ class PathColumn:
         self._values = memoryview(values)
         refuse(self.rows_of(self._places_with_nul()), name, "have a NUL character in their path")
 
+    _what = "paths"
     _without = "have no path"
 
     def __len__(self) -> int:
         return len(self.array)
+
+    @property
+    def list_lengths(self) -> Int64Array:
+        """Paths of each row, shape (number of rows,)."""
+        return np.ones(len(self), np.int64)
 
     def take(self, places: Int64Array) -> list[bytes]:
         """Return the paths at `places` of `array`, int64 of shape (n,)."""
@@ -87,7 +93,7 @@ class PathColumn:
         return found.hexdigest()
 
     def _read(self, series: Any, name: str) -> Any:
-        return as_binary(to_arrow(series, name), series, name)
+        return as_binary(to_arrow(series, name, self._what), series, name, self._what)
 
     def _places_with_nul(self) -> Int64Array:
         first, stop = int(self._offsets[0]), int(self._offsets[-1])
@@ -101,25 +107,25 @@ def listed(rows: Int64Array, most: int = 5) -> str:
     return f"{len(rows)} {'row' if len(rows) == 1 else 'rows'} ({shown})"
 
 
-def to_arrow(series: Any, name: str) -> Any:
-    """Return a column of text, or of lists of text, as one Arrow array."""
+def to_arrow(series: Any, name: str, what: str = "paths") -> Any:
+    """Return a column of text, or of lists of text, as one Arrow array; `what` it holds is for the message."""
     try:
         array = series.to_arrow()
     except UnicodeEncodeError:  # surrogates stand for the bytes of a file name that are not UTF-8
         array = pa.array([_encoded(value) for value in series.to_list()])
     except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError) as error:
-        raise _not_text(series, name) from error
+        raise _not_text(series, name, what) from error
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
-def as_binary(array: Any, series: Any, name: str) -> Any:
-    """Return an Arrow array of text as large_binary; `series` and `name` are for the message."""
+def as_binary(array: Any, series: Any, name: str, what: str = "paths") -> Any:
+    """Return an Arrow array of text as large_binary; `series`, `name` and `what` it holds are for the message."""
     if pa.types.is_dictionary(array.type):
         array = array.cast(array.type.value_type)
     if pa.types.is_null(array.type):
         array = array.cast(pa.large_string())
     if not any(is_text(array.type) for is_text in _TEXT):
-        raise _not_text(series, name)
+        raise _not_text(series, name, what)
     return array.cast(pa.large_binary())
 
 
@@ -137,14 +143,14 @@ def _encoded(value: Any) -> Any:
     return [_encoded(path) for path in value]
 
 
-def _not_text(series: Any, name: str) -> ConfigError:
+def _not_text(series: Any, name: str, what: str) -> ConfigError:
     first = next((value for value in series.head(100).to_list() if value is not None), None)
     if not isinstance(first, str) and isinstance(first, Iterable):
         return ConfigError(
-            f"column {name!r} must hold paths as text; it is {series.dtype}, its first value {first!r}. For several"
+            f"column {name!r} must hold {what} as text; it is {series.dtype}, its first value {first!r}. For several"
             " pictures a row, give num_images= and lists of text; for path objects, make them text with map(str)."
         )
     return ConfigError(
-        f"column {name!r} must hold paths as text; it is {series.dtype}, its first value {first!r}."
+        f"column {name!r} must hold {what} as text; it is {series.dtype}, its first value {first!r}."
         f" For path objects, write frame[{name!r}] = frame[{name!r}].map(str)."
     )

@@ -6,6 +6,8 @@ setting it, and not safe among threads; so each of its three effects is undone h
 * reading beyond the end of the file is taken for its end: `StrictFile` raises instead;
 * a missing end of a PNG, and damage in it, are passed over: `check_png` looks itself, always;
 * the decoder's complaint is dropped: `check_tiles` asks the decoder once more while the flag is set.
+
+libtiff does not look at the checksums of deflated strips, since it stops when all rows are there: `check_deflate` does.
 """
 
 from __future__ import annotations
@@ -22,10 +24,17 @@ from rowlock.errors import DecodeError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["StrictFile", "check_png", "check_tiles", "is_relaxed"]
+__all__ = ["StrictFile", "check_deflate", "check_png", "check_tiles", "is_relaxed"]
 
 _CODECS_WITH_COMPLAINTS = ("gif", "zip")
 """Those whose complaint only reaches us through the flag; the others raise or decode any bytes."""
+
+_DEFLATE = ("tiff_adobe_deflate", "tiff_deflate")
+_STRIPS, _TILES = (273, 279), (324, 325)
+"""Tags of a TIFF: offsets and lengths, TIFF 6.0, sections 8 and 15."""
+_PIECE_BYTES = 1 << 20
+_MOST_BYTES_A_PIXEL, _SLACK_BYTES = 16, 64 << 20
+"""What deflated strips may inflate to: padded tiles and channels beyond the fourth count too."""
 
 
 class StrictFile(io.BytesIO):
@@ -90,6 +99,42 @@ def check_tiles(tiles: list[Any], data: bytes, mode: str, interlaced: bool) -> N
         else:
             content = b"".join(data[start:stop] for kind, start, stop in _png_chunks(data) if kind == b"IDAT")
             Image.frombytes(mode, size, content, codec, arguments, int(interlaced))
+
+
+def check_deflate(image: Any, data: bytes) -> None:
+    """Check the checksums of a TIFF whose strips or tiles are deflated.
+
+    Parameters
+    ----------
+    image : PIL.TiffImagePlugin.TiffImageFile
+    data : bytes
+        The whole file.
+
+    Raises
+    ------
+    zlib.error
+        One is wrong.
+    DecodeError
+        One is missing, or they inflate to far more than pixels.
+    """
+    if image.info.get("compression") not in _DEFLATE:
+        return
+    left = _MOST_BYTES_A_PIXEL * image.width * image.height + _SLACK_BYTES
+    for offsets, lengths in (_STRIPS, _TILES):
+        for offset, num_bytes in zip(image.tag_v2.get(offsets, ()), image.tag_v2.get(lengths, ()), strict=False):
+            left -= _inflated_bytes(data[offset : offset + num_bytes], left)
+
+
+def _inflated_bytes(strip: bytes, most: int) -> int:
+    inflater, total = zlib.decompressobj(), 0
+    while part := inflater.decompress(strip, _PIECE_BYTES):  # in pieces: a strip may be all of a large picture
+        strip = inflater.unconsumed_tail
+        total += len(part)
+        if total > most:
+            raise DecodeError("the TIFF is corrupt: it inflates to far more than its pixels", stage="decode")
+    if not inflater.eof:
+        raise DecodeError("the TIFF is truncated or corrupt: one of its strips has no end", stage="decode")
+    return total
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -1,0 +1,109 @@
+"""Second epoch: pictures from the cache of decoded pixels, beside decoding them again and a bare copy in memory."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from rowlock.inputs.images import Images
+from rowlock.table import Table
+
+PIECE_ROWS, BATCH_ROWS = 8, 64
+NAMES = ("decode", "cached, warm", "cached, cold", "floor: a copy in memory")
+
+
+def measure_cache(paths: list[str], size: int, num_threads: int, num_rounds: int) -> tuple[dict[str, list[float]], int]:
+    """Return seconds a picture of each of `NAMES`, one value a batch, and bytes a picture in the cache."""
+    table = Table(pa.table({"path": paths}))
+    batch_rows = min(BATCH_ROWS, len(paths))
+    rows = np.random.default_rng(0).permutation(len(paths) // batch_rows * batch_rows)
+    batches = np.split(rows, len(rows) // batch_rows)
+    decoding = Images("path", size=(size, size)).open(table, "image")
+    seconds: dict[str, list[float]] = {name: [] for name in NAMES}
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(num_threads) as pool:
+        cached = Images("path", size=(size, size), cache=Path(folder) / "pixels").open(table, "image")
+        in_memory = np.empty((len(paths), size, size, 3), np.uint8)
+
+        def copy(rows, out, _) -> None:
+            np.take(in_memory, rows, axis=0, out=out, mode="clip")
+
+        def run(gather, rows):
+            out = decoding.spec.empty(len(rows))  # as for a batch, which owns its memory
+            if num_threads == 1:
+                gather(rows, out, None)
+                return out
+            pieces = range(0, len(rows), PIECE_ROWS)
+            list(pool.map(lambda at: gather(rows[at : at + PIECE_ROWS], out[at : at + PIECE_ROWS], None), pieces))
+            return out
+
+        for batch in batches:  # fills it, and warms up
+            in_memory[batch] = run(cached.gather, batch)
+        for _ in range(num_rounds):
+            for batch, following in zip(batches, [*batches[1:], batches[0]], strict=True):
+                for name, reader, gather in (
+                    ("decode", decoding, decoding.gather),
+                    ("cached, warm", cached, cached.gather),
+                    ("floor: a copy in memory", None, copy),
+                ):
+                    started = time.perf_counter()
+                    if reader:
+                        reader.will_need(following)
+                    pixels = run(gather, batch)
+                    seconds[name].append((time.perf_counter() - started) / len(batch))
+                    assert (pixels == in_memory[batch]).all()
+            num_bytes = drop_from_memory(Path(folder) / "pixels")
+            seconds["cached, cold"].append(cold_seconds(cached, run, batches))
+        cached.close()
+    return seconds, round(num_bytes / len(rows))
+
+
+def cold_seconds(cached, run, batches) -> float:
+    """Return the time of a picture, on average: the disk decides, and batches wait for those before."""
+    started = time.perf_counter()
+    cached.will_need(batches[0])
+    for batch, following in zip(batches, [*batches[1:], batches[0]], strict=True):
+        cached.will_need(following)
+        run(cached.gather, batch)
+    return (time.perf_counter() - started) / sum(map(len, batches))
+
+
+def drop_from_memory(folder: Path) -> int:
+    """Write files out, let the system forget them, and return their size."""
+    num_bytes = 0
+    for path in folder.iterdir():
+        descriptor = os.open(path, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(descriptor)
+        num_bytes += path.stat().st_size
+    return num_bytes
+
+
+def cache_rows(paths: list[str], size: int, num_threads: int, num_rounds: int) -> list[dict]:
+    """Return a row a name, and print it."""
+    seconds, num_bytes = measure_cache(paths, size, num_threads, num_rounds)
+    middle = {name: statistics.median(values) for name, values in seconds.items()}
+    in_file = round(statistics.mean(Path(path).stat().st_size for path in paths))
+    print(f"\n{size} x {size}, {num_threads} thread(s){'pictures/s':>20}{'rate / decode':>18}")
+    for name in NAMES:
+        print(f"  {name:<28}{1 / middle[name]:>12,.0f}{middle['decode'] / middle[name]:>18.1f}")
+    print(f"  {num_bytes:,} bytes a picture in the cache, {in_file:,} in its file")
+    return [
+        {
+            "candidate": name,
+            "size": size,
+            "threads": num_threads,
+            "pictures_per_second": round(1 / middle[name], 1),
+            "rate_over_decode": round(middle["decode"] / middle[name], 3),
+            "bytes_in_cache": num_bytes,
+            "bytes_in_file": in_file,
+        }
+        for name in NAMES
+    ]

@@ -1,0 +1,1 @@
+"""The floors that the benchmarks are measured against."""

@@ -1,0 +1,1 @@
+"""Pictures that the benchmarks are made of: photographs, formats, damage, awkward ones."""
