@@ -128,6 +128,11 @@ class Dataset:
         return {slot.name: slot.reader.spec for slot in self._slots if slot.role == "target"}
 
     @property
+    def has_sample_weight(self) -> bool:
+        """Whether a column weighs the rows."""
+        return any(slot.role == "sample_weight" for slot in self._slots)
+
+    @property
     def classes(self) -> Any:
         """What the numbers of the target mean: a tuple for `Labels`, a dict of them for several targets."""
         classes = {name: labels.classes for name, labels in self._labels.items()}
