@@ -1,5 +1,8 @@
 """Rowlock: train merged models on data larger than memory, straight from a DataFrame."""
 
+from importlib import import_module
+from types import ModuleType
+
 from rowlock import errors
 from rowlock.batch import Batch
 from rowlock.dataset import Dataset
@@ -52,3 +55,12 @@ __all__ = [
     "hash_pictures",
     "pack",
 ]
+
+_ADAPTERS = ("jax", "keras", "ray", "torch")
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Import an adapter, and its framework, when it is first asked for: ``rl.keras.fit``."""
+    if name in _ADAPTERS:
+        return import_module(f"rowlock.{name}")
+    raise AttributeError(f"module 'rowlock' has no attribute {name!r}")

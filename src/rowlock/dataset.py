@@ -15,6 +15,7 @@ from rowlock.fitting import known_statistics, measure, require_fitted, with_stat
 from rowlock.gathering import Gathering, Slot
 from rowlock.inputs import Input, Labels
 from rowlock.inputs.base import Draw, check_rows
+from rowlock.inputs.columns import ArrayReader
 from rowlock.masks import rows_where
 from rowlock.plan import Last, Plan
 from rowlock.roles import roles_of
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping
 
-    from rowlock.arrays import AnyArray, ArraySpec, Int64Array
+    from rowlock.arrays import AnyArray, ArraySpec, BoolArray, Int64Array
     from rowlock.bad_rows import BadRow
     from rowlock.batch import Batch
     from rowlock.engine import Engine
@@ -46,6 +47,7 @@ class _Opened(NamedTuple):
     table: Table
     keys: Keys
     slots: tuple[Slot, ...]
+    target_columns: dict[str, str | None]
 
 
 class Dataset:
@@ -98,7 +100,8 @@ class Dataset:
         table = Table(frame, key=key, missing=missing, cache=cache)
         keys = table.row_keys()
         slots = tuple(Slot(role, name, what.open(table, name or role)) for role, name, what in named)
-        self._opened = _Opened(table, keys, slots)
+        columns = {name: getattr(what, "column", None) for role, name, what in named if role == "target"}
+        self._opened = _Opened(table, keys, slots, columns)
         self._selection = Selection(table.num_rows)
         self._is_measured = False
         self._labels = {name: what for role, name, what in named if role == "target" and isinstance(what, Labels)}
@@ -137,6 +140,36 @@ class Dataset:
         """What the numbers of the target mean: a tuple for `Labels`, a dict of them for several targets."""
         classes = {name: labels.classes for name, labels in self._labels.items()}
         return classes.get("", classes or None)
+
+    @property
+    def target_columns(self) -> dict[str, str | None]:
+        """The table's column of each target, under its name; None where it is not of one column."""
+        return self._opened.target_columns
+
+    def frame_of(self, columns: Mapping[str, AnyArray], missing: BoolArray | None = None) -> Any:
+        """Return values, one a row of this dataset, beside the rows' keys as a frame of the kind that was given.
+
+        Parameters
+        ----------
+        columns : dict of str to array, shape (len,)
+        missing : bool, shape (len,), optional
+            Rows that have no values: null, or NaN in pandas.
+
+        Returns
+        -------
+        frame
+            The key under its name first. Without ``key=``: of pandas by its index, of others a column ``row``.
+        """
+        return self._opened.table.beside_keys(self._selection.chosen, self.keys, columns, missing)
+
+    def target_column(self, name: str = "") -> AnyArray | None:
+        """Return a target of every row, shape (len, ...), or None where it is not of the table's columns."""
+        for slot in self._slots:
+            if slot.role == "target" and slot.name == name and isinstance(slot.reader, ArrayReader):
+                values = slot.reader.spec.empty(len(self))
+                slot.reader.gather(self._selection.all(), values, None)
+                return values
+        return None
 
     @property
     def keys(self) -> AnyArray:

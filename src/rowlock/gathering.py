@@ -185,18 +185,19 @@ class Gathering:
             weight[len(weight) - num_padded :] = 0
         return weight
 
-    def _bad_places(self) -> Int64Array:
+    def bad_places(self) -> Int64Array:
+        """Return where in the batch rows could not be read."""
         return np.unique(np.array([place for place, _, _ in self._errors], np.int64))
 
     def _mask_bad(self, weight: AnyArray | None) -> None:
-        places = self._bad_places()
+        places = self.bad_places()
         for array in self._arrays:
             array[places] = 0
         if weight is not None:
             weight[places] = 0
 
     def _leave_out_bad(self) -> None:
-        kept = np.setdiff1d(np.arange(len(self._rows)), self._bad_places())
+        kept = np.setdiff1d(np.arange(len(self._rows)), self.bad_places())
         self._rows, self._table_rows = self._rows[kept], self._table_rows[kept]
         for place, slot in enumerate(self._slots):
             array = slot.reader.spec.empty(len(kept))

@@ -4,28 +4,41 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Self, TypeVar, cast
 
 from rowlock.arguments import whole_number
 from rowlock.bad_rows import BadRow, BadRows, OnError, check_policy
 from rowlock.engine import Engine, Stream, default_engine
 from rowlock.errors import ConfigError, IncompleteEpochError, LoaderClosedError, RowError, StateError
+from rowlock.plan import Plan
 from rowlock.state import plan_from, state_of
 from rowlock.stats import LoaderStats, Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from rowlock.arrays import Int64Array
     from rowlock.batch import Batch
     from rowlock.dataset import Dataset
     from rowlock.gathering import Gathering
-    from rowlock.plan import Plan
     from rowlock.progress import Progress
 
-__all__ = ["Epoch", "Loader"]
+__all__ = ["Epoch", "Loader", "Made"]
 
 _LOG = logging.getLogger("rowlock")
 HandedT = TypeVar("HandedT")
+
+
+class Made(NamedTuple):
+    """A batch that was made and not counted yet; see `Loader.made`."""
+
+    batch: Batch
+    num_rows: int
+    """Planned for it, those that were skipped included."""
+    bad: Sequence[BadRow]
+    """Rows of it that were masked or skipped."""
+    bad_places: Int64Array
+    """Where they are, or were, in the batch."""
 
 
 class Loader:
@@ -153,8 +166,7 @@ class Loader:
                 f" rows. Begin the loop over epochs with {current}, or make a new loader."
             )
         if self._num_rows or epoch != current:
-            self._step, self._num_rows = self.plan.first_step(epoch), 0
-            self._turn += 1  # iterations under way end here
+            self.go_to(self.plan.first_step(epoch))
 
     def state_dict(self) -> dict[str, Any]:
         """Return where this loader is: a flat dict for JSON, which counts what was delivered and nothing prepared.
@@ -190,6 +202,67 @@ class Loader:
         return self.dataset.has_sample_weight or self.plan.last == "pad" or self.on_error == "mask"
 
     @property
+    def step(self) -> int:
+        """Number of the next batch within the run."""
+        return self._step
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the next iteration is the rest of an epoch, as after `load_state_dict`."""
+        return not self._num_rows and self._step > self.plan.first_step(self.plan.place(self._step).epoch)
+
+    def in_order(self, batch_size: int | None = None) -> Loader:
+        """Return a loader of the same rows in the dataset's own order, padded; bad rows go to the same list."""
+        num_rows = len(self.dataset)
+        plan = Plan(num_rows, min(batch_size or self.plan.batch_size, num_rows), shuffle=False, last="pad")
+        return Loader(self.dataset, plan, on_error=self.on_error, bad_rows=self._bad_rows, engine=self._engine)
+
+    def go_to(self, step: int) -> None:
+        """Make `step` the next to deliver; iterations under way end here."""
+        self._check_open()
+        self._step, self._num_rows = whole_number("step", step, self.plan.start_step), 0
+        self._turn += 1
+        self._must_resume = False
+        self._recorder.new_epoch()
+        self._at_start = self.stats()
+
+    def made(self, step: int) -> Made:
+        """Return batch `step`, made ahead where steps are asked for in their order; `count` says that it was used.
+
+        For consumers that fetch further than they come: Keras under TensorFlow has two batches or more in hand.
+        One thread at a time.
+
+        Raises
+        ------
+        Exception
+            What happened to the batch, a `RowError` with its step; other steps are not affected.
+        """
+        self._check_open()
+        self._recorder.asked()
+        if self._stream is None:
+            self._stream = self._engine.stream(partial(_gathering, self.dataset, self.plan, self.on_error))
+        try:
+            job = self._stream.take(step)
+        except BaseException as error:
+            self._recorder.failed()
+            if isinstance(error, RowError):
+                error.add_context(step=step)
+            raise
+        batch = self._batch(job, step)
+        self._recorder.delivered(len(batch), job.costs)
+        return Made(batch, job.num_rows, job.bad_rows(step, batch.epoch), job.bad_places())
+
+    def count(self, made: Made) -> None:
+        """Take note that a batch from `made` was used: the state, and the list of bad rows, go on behind it."""
+        step = made.batch.step
+        self._bad_rows.add(made.num_rows, made.bad)
+        self._step, self._num_rows, self._must_resume = step + 1, self._num_rows + made.num_rows, False
+        if self._step == self.plan.first_step(made.batch.epoch + 1):
+            self._num_rows, self._unlogged = 0, made.batch.epoch
+            self._log_epoch()
+            self._at_start = self.stats()
+
+    @property
     def bad_rows(self) -> list[BadRow]:
         """The rows that were masked or skipped, each once, in the order of delivery; the same for any engine."""
         return list(self._bad_rows.entries)
@@ -221,13 +294,14 @@ class Loader:
         if self._stream is not None:
             self._stream.close()
 
-    def to_keras(self, *, inputs: Literal["dict", "tuple"] = "dict") -> Any:
+    def to_keras(self, *, inputs: Literal["auto", "dict", "tuple", "single"] = "auto") -> Any:
         """Return the batches as a `keras.utils.PyDataset` for ``fit``, ``evaluate`` and ``predict``.
 
         Parameters
         ----------
-        inputs : {"dict", "tuple"}
-            How the model takes its inputs: by name, or as a list or tuple in the order of the dataset's `inputs`.
+        inputs : {"auto", "dict", "tuple", "single"}
+            How the model takes its inputs: by name, as a list or tuple in the order of the dataset's `inputs`, or
+            the only one as it is. ``"auto"``: as `KerasBatches.bind` sees, else by name.
         """
         from rowlock.keras import KerasBatches  # noqa: PLC0415 - loads Keras
 
@@ -284,11 +358,13 @@ class Loader:
             self._recorder.ended()
             self._log_epoch()
             raise StopIteration
-        step, num_rows, is_empty = self._step, self._num_rows, True
+        step, num_rows, is_empty, handed = self._step, self._num_rows, True, None
         while is_empty and step < steps.stop:  # empty: every row of it was skipped
-            batch, num_taken = self._take(step)
-            step, num_rows, is_empty = step + 1, num_rows + num_taken, len(batch) == 0
-        handed = None if is_empty else hand_over(batch)
+            made = self.made(step)
+            self._bad_rows.add(made.num_rows, made.bad)
+            num_rows += len(made.batch) + (len(made.bad) if self.on_error == "skip" else 0)
+            step, is_empty = step + 1, len(made.batch) == 0
+            handed = None if is_empty else hand_over(made.batch)
         if step == steps.stop:
             self._check_complete(steps, num_rows)
             self._unlogged, num_rows = self.plan.place(steps.start).epoch, 0
@@ -297,24 +373,6 @@ class Loader:
         if is_empty:
             raise StopIteration
         return cast("HandedT", handed)
-
-    def _take(self, step: int) -> tuple[Batch, int]:
-        """Take a step's batch, and how many of the planned rows it stands for."""
-        self._recorder.asked()
-        if self._stream is None:
-            self._stream = self._engine.stream(partial(_gathering, self.dataset, self.plan, self.on_error))
-        try:
-            job = self._stream.take(step)
-        except BaseException as error:
-            self._recorder.failed()
-            if isinstance(error, RowError):
-                error.add_context(step=step)
-            raise
-        bad = job.bad_rows(step, self.plan.place(step).epoch)
-        self._bad_rows.add(job.num_rows, bad)
-        batch = self._batch(job, step)
-        self._recorder.delivered(len(batch), job.costs)
-        return batch, len(batch) + (len(bad) if self.on_error == "skip" else 0)
 
     def _batch(self, job: Gathering, step: int) -> Batch:
         num_padded = self.plan.num_padded(step) if self.plan.last == "pad" else None

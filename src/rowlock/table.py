@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import narwhals as nw
 import numpy as np
 
 from rowlock.arguments import nearest
 from rowlock.codes import codes_of
 from rowlock.errors import AlignmentError, ConfigError
 from rowlock.keys import Keys
-from rowlock.tables import FileColumns, FrameColumns, is_address
+from rowlock.tables import FileColumns, FrameColumns, frame_of, is_address
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping
 
-    import narwhals as nw
-
-    from rowlock.arrays import AnyArray, Int64Array
+    from rowlock.arrays import AnyArray, BoolArray, Int64Array
 
 __all__ = ["Table"]
 
@@ -147,6 +147,23 @@ class Table:
         """Return the chosen rows of a column, or all, as a Series of the user's own kind, or a pyarrow.ChunkedArray."""
         series = self.column(name)
         return (series if rows is None else series[rows]).to_native()
+
+    def beside_keys(
+        self, rows: AnyArray | None, keys: AnyArray, columns: Mapping[str, AnyArray], missing: BoolArray | None
+    ) -> Any:
+        """Return values of some rows (None: of all) beside their keys; see `Dataset.frame_of`."""
+        name = self.key or "row"
+        if name in columns:
+            raise ConfigError(f"a column of values has the name of the key, {name!r}: give it another")
+        values: Any = keys.tolist()
+        if self.key in self.columns:
+            values = nw.from_native(self.take_column(name, rows), series_only=True).to_numpy()
+        frame = frame_of(self._columns.backend, (name, values), columns, None if missing is None else ~missing)
+        index = self.frame_index()
+        if index is not None:
+            frame.index = index if rows is None else index.take(rows)
+            frame = frame.drop(columns=[name]) if self.key is None or name in self._index_names else frame
+        return frame
 
 
 def _listed(names: list[str], most: int = 12) -> str:

@@ -37,6 +37,7 @@ class FileColumns:
     """
 
     what = "the table"
+    backend = "pyarrow"
     index = None
 
     def __init__(self, path: str | os.PathLike[str], cache: str | os.PathLike[str] | None) -> None:

@@ -57,6 +57,11 @@ class FrameColumns:
         return self._frame[name]
 
     @property
+    def backend(self) -> Any:
+        """The library that the frame is of."""
+        return nw.get_native_namespace(self._frame)
+
+    @property
     def index(self) -> Any:
         """The frame's own index object, or None where frames of this kind have none."""
         return nw.maybe_get_index(self._frame)
