@@ -200,23 +200,8 @@ def test_inputs_may_be_a_list_in_the_order_of_the_dataset():
         make(target=False).batches(4, shuffle=False).to_keras(inputs="tuple"), verbose=0
     )
     assert np.asarray(told)[:, 0].tolist() == list(range(NUM_ROWS))
-    with pytest.raises(ConfigError, match="inputs must be 'dict' or 'tuple'"):
+    with pytest.raises(ConfigError, match="inputs must be 'auto', 'dict'"):
         make().batches(4).to_keras(inputs="set")
-
-
-def test_no_batch_is_overwritten_while_a_deep_model_still_reads_it():
-    num_rows = 60 * 16
-    data = make(num_rows, target=False)
-    facts = keras.Input((1,), name="facts")
-    features = keras.Input((4,), name="features")
-    deep = features
-    for _ in range(12):
-        deep = keras.layers.Dense(256)(deep)
-    out = keras.layers.Concatenate()([facts, features, deep])
-    model = keras.Model({"facts": facts, "features": features}, out)
-    with rl.Engine(num_threads=2, prefetch=1) as engine:
-        told = np.asarray(model.predict(data.batches(16, shuffle=False, engine=engine).to_keras(), verbose=0))
-    assert told[:, 0].tolist() == told[:, 1].tolist() == list(range(num_rows))
 
 
 def test_the_torch_backend_gets_tensors_that_share_the_batch_s_memory():

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from rowlock.errors import ConfigError
 from rowlock.folders.naming import shown
 from rowlock.inputs import Images
+from rowlock.pictures.limits import max_file_bytes
 from rowlock.pictures.paths import as_binary, to_arrow
 from rowlock.pictures.roots import Root
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rowlock.arrays import Int64Array
-    from rowlock.checking.subject import Part, Subject
+    from rowlock.checking.subject import OpenedInput, Part, Subject
+    from rowlock.pictures.content import PictureSource
 
 __all__ = ["Naming", "PictureFiles", "picture_files"]
 
@@ -43,7 +45,8 @@ class PictureFiles:
     """Absolute."""
     images: list[Images] = field(default_factory=list)
     """How each is to be decoded."""
-    roots: list[Root] = field(default_factory=list)
+    sources: list[PictureSource] = field(default_factory=list)
+    """Where each is read from."""
     namings: list[Naming] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -64,7 +67,7 @@ def picture_files(subject: Subject) -> PictureFiles:
         rows = part.rows if share == 1 else np.sort(rng.choice(part.rows, count, replace=False))
         for opened in part.inputs:
             if isinstance(opened.what, Images):
-                naming = _naming(part, opened.label, opened.what, rows, found, numbers)
+                naming = _naming(part, opened, opened.what, rows, found, numbers)
                 found.namings += [] if naming is None else [naming]
     return found
 
@@ -76,27 +79,37 @@ def _share(subject: Subject) -> float:
 
 
 def _naming(
-    part: Part, name: str, images: Images, rows: Int64Array, found: PictureFiles, numbers: dict[bytes, int]
+    part: Part, opened: OpenedInput, images: Images, rows: Int64Array, found: PictureFiles, numbers: dict[bytes, int]
 ) -> Naming | None:
     try:
         series = part.table.column(images.column)
         array = to_arrow(series, images.column)
-        root = Root(images.root)
+        source = _source(opened, images)
         owners, texts = _flat(array.take(pa.array(rows)), rows, series, images)
     except ConfigError:  # it cannot be opened either, which says why
         return None
     lacks = np.asarray(pc.fill_null(pc.equal(pc.binary_length(texts), 0), fill_value=True))
     files = []
     for path in texts.filter(pa.array(~lacks)).to_pylist():
-        full = root.locate(path)
+        full = source.locate(path)
         number = numbers.get(full)
         if number is None:
             number = numbers[full] = len(found.paths)
             found.paths.append(full)
             found.images.append(images)
-            found.roots.append(root)
+            found.sources.append(source)
         files.append(number)
-    return Naming(part, name, owners[~lacks], np.array(files, np.int64), owners[lacks])
+    return Naming(part, opened.label, owners[~lacks], np.array(files, np.int64), owners[lacks])
+
+
+def _source(opened: OpenedInput, images: Images) -> PictureSource:
+    """Return where an input's pictures are; on disk, where it could not be opened for want of some paths."""
+    if opened.reader is not None:
+        source: PictureSource = opened.reader.source  # type: ignore[attr-defined]  # `Images` open as this kind of reader
+        return source
+    if images.remote is not None:
+        raise ConfigError("pictures on servers are read only where all paths are right")
+    return Root(images.root, max_file_bytes(images.max_pixels))
 
 
 def _flat(array: Any, rows: Int64Array, series: Any, images: Images) -> tuple[Int64Array, Any]:

@@ -12,7 +12,6 @@ import numpy as np
 from rowlock.errors import RowError
 from rowlock.pictures.decode import decode
 from rowlock.pictures.kinds import kind_of
-from rowlock.pictures.limits import max_file_bytes
 from rowlock.pictures.sizes import picture_size_of
 from rowlock.processors import num_processors
 from rowlock.store.progress import reporting
@@ -108,7 +107,7 @@ class Scan:
 
     def _look(self, file: int) -> None:
         images = self._files.images[file]
-        data = self._files.roots[file].read(self._files.paths[file], max_file_bytes(images.max_pixels))
+        data = self._files.sources[file].read(self._files.paths[file]).data
         self.num_bytes[file] = len(data)
         self.digest[file] = np.void(hashlib.blake2b(data, digest_size=16).digest())
         self.kinds[file] = kind_of(data)

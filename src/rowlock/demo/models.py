@@ -30,11 +30,7 @@ def build(names: tuple[str, ...]) -> Any:
     """
     makers = {"image": _image_branch, "growth": _growth_branch}
     branches = {name: makers[name]() for name in names}
-    if len(branches) > 1:
-        model = rowlock.keras.merge(branches, _head())
-    else:
-        ((name, branch),) = branches.items()
-        model = keras.Model({name: branch.inputs[0]}, _head()(branch.outputs[0]))
+    model = rowlock.keras.merge(branches, _head())
     optimizer = keras.optimizers.Adam(2e-3)
     model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     return model

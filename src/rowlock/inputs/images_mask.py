@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from rowlock.arguments import number_dtype
 from rowlock.arrays import ArraySpec
-from rowlock.inputs.base import Draw, Input, Reader, check_rows
+from rowlock.inputs.base import Input, Reader
 from rowlock.inputs.image_arguments import check_column, check_count
+from rowlock.inputs.list_mask import MaskReader
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
-    from rowlock.arrays import AnyArray, Int64Array
     from rowlock.table import Table
 
 __all__ = ["ImagesMask"]
@@ -61,23 +57,5 @@ class ImagesMask(Input):
     def open(self, table: Table, name: str) -> Reader:  # noqa: ARG002, D102 - as in Input
         from rowlock.pictures.path_lists import list_lengths  # noqa: PLC0415 - pyarrow is loaded when it is used
 
-        lengths = np.minimum(list_lengths(table.column(self.column), self.column), self.num_images)
-        return _MaskReader(lengths, ArraySpec((self.num_images,), self.dtype))
-
-
-class _MaskReader(Reader):
-    """Holds a number a row; masks are made from them."""
-
-    def __init__(self, lengths: Int64Array, spec: ArraySpec) -> None:
-        self._lengths = lengths
-        self.spec = spec
-
-    def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:  # noqa: ARG002 - as in Reader
-        check_rows(rows, len(self._lengths))
-        np.less(np.arange(out.shape[1]), self._lengths[rows, None], out=out, casting="unsafe")
-
-    @functools.cached_property
-    def fingerprint(self) -> str:
-        """Digest of the lengths."""
-        digest = hashlib.blake2b(self._lengths.data, digest_size=8).hexdigest()
-        return f"{digest}:{self.spec.shape[0]}:{self.spec.dtype}"
+        lengths = list_lengths(table.column(self.column), self.column)
+        return MaskReader(lengths, ArraySpec((self.num_images,), self.dtype))

@@ -13,7 +13,13 @@ except ModuleNotFoundError as error:
     ) from error
 
 from rowlock.keras.batches import KerasBatches
+from rowlock.keras.branch import Branch
+from rowlock.keras.drawing import draw
 from rowlock.keras.merging import merge
+from rowlock.keras.predicting import predict
+from rowlock.keras.resuming import Resume
 from rowlock.keras.stats import Stats
+from rowlock.keras.summaries import summary
+from rowlock.keras.training import fit
 
-__all__ = ["KerasBatches", "Stats", "merge"]
+__all__ = ["Branch", "KerasBatches", "Resume", "Stats", "draw", "fit", "merge", "predict", "summary"]

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import threading
 from operator import length_hint
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Self
 
 import keras
 
 from rowlock.errors import ConfigError, LoaderClosedError, StateError
+from rowlock.keras.binding import bind
+from rowlock.keras.converted import Structure, check_structure, converted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["KerasBatches"]
 
-Structure = Literal["dict", "tuple"]
 NUM_PROBED = 2
 """Most batches that Keras takes before training and asks for again."""
 
@@ -40,18 +41,25 @@ class KerasBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
     Parameters
     ----------
     loader : Loader
-    inputs : {"dict", "tuple"}
-        How the model takes its inputs.
+    inputs : {"auto", "dict", "tuple", "single"}
+        How the model takes its inputs: by name, as a tuple in the order of the dataset, or the only one as it is.
+        ``"auto"``: as `bind` sees, else by name.
+
+    Attributes
+    ----------
+    loader : Loader
+    last_error : Exception or None
+        What happened to a batch last: TensorFlow passes only its text on.
     """
 
-    def __init__(self, loader: Loader, *, inputs: Structure = "dict") -> None:
+    def __init__(self, loader: Loader, *, inputs: Structure = "auto") -> None:
         super().__init__(workers=1, use_multiprocessing=False)
-        if inputs not in get_args(Structure):
-            raise ConfigError(f"inputs must be 'dict' or 'tuple', not {inputs!r}")
+        check_structure(inputs, list(loader.dataset.input_specs))
         _refuse_unfit(loader)
         self.loader = loader
         self.last_error: BaseException | None = None
-        self._structure = inputs
+        self.structure: Structure = inputs
+        self.order = tuple(loader.dataset.input_specs)
         self._lock = threading.Lock()  # TensorFlow takes batches in a thread of its own
         self._epoch: Iterator[Batch] | None = None
         self._probed: list[Any] = []
@@ -95,6 +103,30 @@ class KerasBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
         if value:
             raise ConfigError("use_multiprocessing=True: Keras' own workers lose rows. Use rl.Engine(num_threads=...).")
 
+    def bind(self, model: Any) -> Self:
+        """Compare the batches with a model before anything is trained, and take the structure of its inputs.
+
+        Names, number, shapes, dtypes and order of the inputs; and, where the batches have a target and the model is
+        compiled, targets against outputs and losses. What a model does not tell (a subclassed one its inputs, a
+        function its loss) is not judged.
+
+        Parameters
+        ----------
+        model : keras.Model
+
+        Returns
+        -------
+        self
+            For ``model.fit(loader.to_keras().bind(model))``.
+
+        Raises
+        ------
+        ConfigError
+            Something would fail later, or be wrong without a word; the message says what to write instead.
+        """
+        self.structure, self.order = bind(self.loader, model, self.structure)
+        return self
+
     def on_epoch_begin(self) -> None:
         """Note that Keras may begin a pass; called by Keras."""
         self._hook_called = True
@@ -120,7 +152,7 @@ class KerasBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
         if self._num_taken < len(self._probed):
             taken = self._probed[self._num_taken]
         else:
-            taken = self._converted(self._next())
+            taken = converted(self._next(), self.structure, self.order)
             self._remember(taken)
         self._num_taken += 1
         return taken
@@ -156,20 +188,6 @@ class KerasBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
         self._probed = []
         self._num_taken = 0
 
-    def _converted(self, batch: Batch) -> tuple[Any, ...]:
-        inputs: Any = {name: _tensor(array) for name, array in batch.inputs.items()}
-        if self._structure == "tuple":  # not a list: TensorFlow's data sets refuse lists
-            inputs = tuple(inputs.values())
-        if batch.target is None:
-            return (inputs,)
-        if isinstance(batch.target, dict):
-            target: Any = {name: _tensor(array) for name, array in batch.target.items()}
-        else:
-            target = _tensor(batch.target)
-        if batch.sample_weight is None:
-            return inputs, target
-        return inputs, target, _tensor(batch.sample_weight)
-
 
 def _refuse_unfit(loader: Loader) -> None:
     """Refuse what Keras would get wrong without a word."""
@@ -186,12 +204,3 @@ def _refuse_unfit(loader: Loader) -> None:
         from rowlock.jax import refuse_64_bits  # noqa: PLC0415 - only where it is the backend
 
         refuse_64_bits(loader.dataset)
-
-
-def _tensor(array: Any) -> Any:
-    """Return what the backend takes without copying: tensors for PyTorch, arrays for the others."""
-    if keras.backend.backend() != "torch":
-        return array
-    import torch  # noqa: PLC0415 - only where it is the backend
-
-    return torch.from_numpy(array)

@@ -6,11 +6,10 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from rowlock.errors import ConfigError
-from rowlock.pictures.paths import PathColumn, as_binary, listed, refuse, to_arrow
+from rowlock.list_columns import list_starts, listed, lists_in
+from rowlock.pictures.paths import PathColumn, as_binary, to_arrow
 
 if TYPE_CHECKING:
     from rowlock.arrays import Int64Array
@@ -44,7 +43,7 @@ class PathLists(PathColumn):
     def __init__(self, series: Any, name: str, most: int, longer: str) -> None:
         self._most = most
         super().__init__(series, name)
-        lengths = np.diff(self._starts)
+        lengths = self.list_lengths
         too_long = np.flatnonzero(lengths > most)
         if len(too_long) and longer == "raise":
             raise ConfigError(
@@ -54,6 +53,11 @@ class PathLists(PathColumn):
 
     def __len__(self) -> int:
         return len(self._starts) - 1
+
+    @property
+    def list_lengths(self) -> Int64Array:
+        """Paths of each row, those that are cut off included, shape (number of rows,)."""
+        return np.diff(self._starts)
 
     def take_lists(self, rows: Int64Array) -> list[list[bytes]]:
         """Return the paths of each of `rows`, int64 of shape (n,); at most `most` a row."""
@@ -74,10 +78,9 @@ class PathLists(PathColumn):
         return found.hexdigest()
 
     def _read(self, series: Any, name: str) -> Any:
-        lists = _lists(series, name)
-        lengths = np.asarray(pc.list_value_length(lists)).astype(np.int64)
-        self._starts = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
-        return as_binary(lists.flatten(), series, name)
+        lists = _lists(series, name, self._what)
+        self._starts = list_starts(lists)
+        return as_binary(lists.flatten(), series, name, self._what)
 
 
 def list_lengths(series: Any, name: str) -> Int64Array:
@@ -88,17 +91,14 @@ def list_lengths(series: Any, name: str) -> Int64Array:
     ConfigError
         Not a column of lists, or rows without one.
     """
-    return np.asarray(pc.list_value_length(_lists(series, name))).astype(np.int64)
+    return np.diff(list_starts(_lists(series, name)))
 
 
-def _lists(series: Any, name: str) -> Any:
-    lists = to_arrow(series, name)
-    kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-    if not any(is_list(lists.type) for is_list in kinds):
-        first = next((value for value in series.head(100).to_list() if value is not None), None)
-        raise ConfigError(
-            f"column {name!r} must hold lists of paths, because num_images= was given; it is {lists.type}, its first"
-            f" value {first!r}. For one picture a row, leave num_images out."
-        )
-    refuse(np.flatnonzero(np.asarray(lists.is_null())), name, "have no list of paths (an empty list would do)")
-    return lists
+def _lists(series: Any, name: str, what: str = "paths") -> Any:
+    return lists_in(
+        to_arrow(series, name, what),
+        series,
+        name,
+        f"{what}, because num_images= was given",
+        "For one picture a row, leave num_images out.",
+    )

@@ -1,0 +1,167 @@
+"""`predict`: what a model says about rows, joined to their keys."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from rowlock.arguments import whole_number
+from rowlock.dataset import Dataset
+from rowlock.errors import ConfigError
+from rowlock.keras.batches import KerasBatches
+from rowlock.keras.binding import bind_inputs
+from rowlock.keras.bound_targets import outputs_of
+from rowlock.keras.errors import original
+from rowlock.keras.steps import StepBatches
+from rowlock.loader import Loader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rowlock.arrays import AnyArray, BoolArray
+    from rowlock.keras.converted import Structure
+    from rowlock.loader import Made
+
+__all__ = ["predict"]
+
+_MOST_COLUMNS = 4096
+
+
+def predict(
+    model: Any,
+    data: Dataset | Loader | KerasBatches,
+    *,
+    batch_size: int | None = None,
+    on_error: str = "raise",
+    classes: Any = None,
+    verbose: str | int = 0,
+) -> Any:
+    """Return what a model says about every row, beside the row's key, in the dataset's order.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Need not be compiled.
+    data : Dataset, Loader or KerasBatches
+        With or without a target, which is not looked at. Of a loader only rows, batch size, `on_error` and engine
+        count: the order is the dataset's, each row comes once, nothing is augmented.
+    batch_size : int, optional
+        By default the loader's, or 64 for a dataset. The last batch is filled up, so that a model is compiled once.
+    on_error : {"raise", "mask"}
+        For a dataset. ``"mask"``: a row that cannot be read is in the frame, and its predictions are missing (null, NaN
+        in pandas).
+    classes : sequence, or dict of them, optional
+        Names of classes, where `data` has no `Labels` to take them from: ``classes=train.classes``.
+    verbose : {0, 1, 2, "auto"}
+        As in `model.predict`.
+
+    Returns
+    -------
+    frame : pandas.DataFrame, polars.DataFrame, pyarrow.Table, ...
+        Of the kind that the dataset was made from. The key under its name (without ``key=``: pandas' index, or a column
+        ``row``), then the outputs: ``price``; ``price_0``, ``price_1``, ... for several numbers; ``label_cat``,
+        ``label_dog`` for one a class; ``label_dog`` for the only number of two classes, the second's probability. They
+        are called by the target's column where there is one, else by the output.
+
+    Raises
+    ------
+    ConfigError
+        Inputs and model do not fit.
+    RowError
+        A row cannot be read.
+    """
+    loader, structure = _loader(data, batch_size, on_error)
+    if loader.on_error == "skip":
+        raise ConfigError("predictions stand beside every row: on_error='mask' instead of 'skip'")
+    if keras.backend.backend() == "jax":
+        from rowlock.jax import refuse_64_bits  # noqa: PLC0415 - only where it is the backend
+
+        refuse_64_bits(loader.dataset)
+    bound, order = bind_inputs(loader, model, structure)
+    missing = np.zeros(len(loader.dataset), np.bool_)
+
+    def took(made: Made) -> None:
+        missing[made.batch.rows[made.bad_places]] = True
+        loader.count(made)
+
+    batches = StepBatches(loader, 0, len(loader), bound, order, took=took, with_target=False)
+    try:
+        outputs = model.predict(batches, verbose=verbose)
+    except Exception as error:
+        cause = original(error, batches)
+        if cause is error:
+            raise
+        raise cause from None
+    finally:
+        batches.close()
+    return _frame(outputs, model, loader.dataset, classes, missing)
+
+
+def _frame(outputs: Any, model: Any, dataset: Dataset, classes: Any, missing: BoolArray) -> Any:
+    columns: dict[str, AnyArray] = {}
+    for name, array in _named(outputs, model, dataset):
+        columns |= _columns(name, np.asarray(array)[: len(dataset)], _classes(dataset, name, classes))
+    return dataset.frame_of(columns, missing)
+
+
+def _loader(data: Any, batch_size: int | None, on_error: Any) -> tuple[Loader, Structure]:
+    """Return the rows in their order, and how the user said that the model takes its inputs."""
+    structure: Structure = "auto"
+    if isinstance(data, KerasBatches):
+        data, structure = data.loader, data.structure
+    size = None if batch_size is None else whole_number("batch_size", batch_size, 1)
+    if isinstance(data, Dataset):
+        size = min(64 if size is None else size, len(data))
+        return data.batches(size, shuffle=False, last="pad", on_error=on_error), structure
+    if not isinstance(data, Loader):
+        raise ConfigError(f"predict takes a dataset, or a loader of one, not {type(data).__name__}")
+    if data.plan.world_size > 1:
+        raise ConfigError(
+            f"this loader is rank {data.plan.rank} of {data.plan.world_size}: give each rank its own rows,"
+            " predict(model, data.select(rows)), and join the frames"
+        )
+    return data.in_order(size), structure
+
+
+def _named(outputs: Any, model: Any, dataset: Dataset) -> Iterator[tuple[str, AnyArray]]:
+    """Yield each output under the name that its columns get."""
+    columns = dataset.target_columns
+    if isinstance(outputs, dict):
+        pairs = list(outputs.items())
+    elif isinstance(outputs, (list, tuple)):
+        known = outputs_of(model) or []
+        names = [output.name for output in known] if len(known) == len(outputs) else []
+        pairs = list(zip(names or [f"output_{number}" for number in range(len(outputs))], outputs, strict=True))
+    else:
+        pairs = [(next(iter(columns), "") or columns.get("") or "prediction", outputs)]
+    if len(pairs) == 1 and columns.get(""):
+        pairs = [(str(columns[""]), pairs[0][1])]
+    yield from pairs
+
+
+def _classes(dataset: Dataset, name: str, given: Any) -> Sequence[Any] | None:
+    if given is None:
+        given = dataset.classes
+    found: Sequence[Any] | None = given.get(name) if isinstance(given, dict) else given
+    return found
+
+
+def _columns(name: str, array: AnyArray, classes: Sequence[Any] | None) -> dict[str, AnyArray]:
+    """Return the columns of one output: one a number."""
+    num_columns = math.prod(array.shape[1:])
+    if num_columns > _MOST_COLUMNS:
+        raise ConfigError(
+            f"output {name!r} has {array.shape[1:]} numbers a row, which are no columns of a table: model.predict("
+            "loader.to_keras()) with shuffle=False gives them as an array"
+        )
+    flat = array.reshape(len(array), num_columns)
+    if array.ndim <= 2 and classes is not None and num_columns == len(classes):
+        return {f"{name}_{one}": flat[:, place] for place, one in enumerate(classes)}
+    if num_columns == 1:
+        only = name if classes is None or len(classes) != 2 else f"{name}_{classes[1]}"
+        return {only: flat[:, 0]}
+    places = ["_".join(map(str, place)) for place in np.ndindex(*array.shape[1:])]
+    return {f"{name}_{place}": flat[:, number] for number, place in enumerate(places)}

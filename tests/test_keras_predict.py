@@ -1,0 +1,149 @@
+"""Predictions stand beside the keys of their rows, in the dataset's order, whole."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import rowlock as rl
+from rowlock.errors import ConfigError, RowError
+
+keras = pytest.importorskip("keras")
+import rowlock.keras  # noqa: E402 - only where Keras is
+
+pytestmark = [
+    pytest.mark.framework,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:keras"),  # Keras' own, not ours
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:tensorflow"),
+]
+
+NUM_ROWS = 21
+KINDS = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "arrow": pa.table}
+
+
+def make(kind="pandas", target=None, key="id", index=None, **columns):
+    given = {"id": [f"k{row:02}" for row in range(NUM_ROWS)], "n": np.arange(NUM_ROWS) * 1.0, **columns}
+    frame = KINDS[kind](given)
+    if index is not None:
+        frame.index = index
+    return rl.Dataset(frame, {"n": rl.Columns(["n"])}, target=target, key=key)
+
+
+def echo(factors=(1.0,), activation=None):
+    """A model that says its input times each factor."""
+    source = keras.Input((1,), name="n")
+    model = keras.Model(source, keras.layers.Dense(len(factors), activation, use_bias=False)(source))
+    model.set_weights([np.array([factors], np.float32)])
+    return model
+
+
+def values(frame, column):
+    return list(np.asarray(frame[column])) if not isinstance(frame, pa.Table) else frame[column].to_pylist()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_frame_is_of_the_user_s_kind_with_the_key_under_its_name_and_joins_back(kind):
+    data = make(kind)
+    told = rowlock.keras.predict(echo(), data, batch_size=4)
+    assert type(told) is type(data.frame)
+    assert list(told.columns if kind != "arrow" else told.column_names) == ["id", "prediction"]
+    assert values(told, "id") == values(data.frame, "id")
+    assert values(told, "prediction") == list(range(NUM_ROWS))
+
+
+def test_any_loader_predicts_every_row_once_in_the_dataset_s_order():
+    part = make(target=rl.Column("n")).select([7, 3, 20, 3, 11])
+    for given in (part, part.batches(2, seed=3), part.batches(2, seed=3).to_keras(), part.batches(3, last="drop")):
+        told = rowlock.keras.predict(echo(), given)
+        assert values(told, "n") == [7, 3, 20, 3, 11]
+        assert values(told, "id") == ["k07", "k03", "k20", "k03", "k11"]
+        assert told.index.tolist() == [7, 3, 20, 3, 11]
+
+
+def test_pandas_index_is_kept_and_stands_for_a_missing_key():
+    index = np.arange(NUM_ROWS)[::-1] + 100
+    data = make(key=None, index=index, price=np.arange(NUM_ROWS))
+    told = rowlock.keras.predict(echo(), data.select([4, 2]))
+    assert list(told.columns) == ["prediction"]
+    joined = data.frame.join(told)
+    assert joined["prediction"].dropna().to_dict() == {116: 4.0, 118: 2.0}
+    assert values(rowlock.keras.predict(echo(), make("polars", key=None)), "row") == list(range(NUM_ROWS))
+
+
+def test_classes_name_the_columns_of_probabilities():
+    label = ["cat", "dog", "cow"] * 7
+    told = rowlock.keras.predict(echo((1, 2, 3)), make(label=label, target=rl.Labels("label")))
+    assert list(told.columns) == ["id", "label_cat", "label_cow", "label_dog"]
+    assert values(told, "label_dog") == [3.0 * row for row in range(NUM_ROWS)]
+    told = rowlock.keras.predict(echo((1, 2, 3)), make(), classes=("x", "y", "z"))
+    assert list(told.columns) == ["id", "prediction_x", "prediction_y", "prediction_z"]
+    two = make(label=["no", "yes", "no"] * 7, target=rl.Labels("label"))
+    assert list(rowlock.keras.predict(echo((0.5,), "sigmoid"), two).columns) == ["id", "label_yes"]
+
+
+def test_several_outputs_and_numbers_have_columns_of_their_own():
+    source = keras.Input((1,), name="n")
+    outputs = {"one": keras.layers.Rescaling(2.0, name="a")(source), "many": keras.layers.RepeatVector(2)(source)}
+    told = rowlock.keras.predict(keras.Model(source, outputs), make(), batch_size=4)
+    assert set(told.columns) == {"id", "one", "many_0_0", "many_1_0"}
+    assert values(told, "one") == [2.0 * row for row in range(NUM_ROWS)]
+    assert values(told, "many_1_0") == list(range(NUM_ROWS))
+    both = [keras.layers.Rescaling(2.0, name="double")(source), keras.layers.Concatenate(name="pair")([source, source])]
+    data = make(target={"double": rl.Column("n"), "pair": rl.Column("n")})
+    assert list(rowlock.keras.predict(keras.Model(source, both), data).columns) == ["id", "double", "pair_0", "pair_1"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_row_that_cannot_be_read_has_no_prediction(kind, tmp_path):
+    from PIL import Image
+
+    paths = [str(tmp_path / f"{row}.png") for row in range(NUM_ROWS)]
+    for row, path in enumerate(paths):
+        Image.new("L", (2, 2), row).save(path)
+    for bad in (0, 6):
+        (tmp_path / f"{bad}.png").write_bytes(b"<html>")
+    frame = KINDS[kind]({"id": np.arange(NUM_ROWS) + 50, "path": paths})
+    data = rl.Dataset(frame, {"image": rl.Images("path", size=(2, 2), channels=1)}, key="id")
+    model = keras.Sequential([keras.Input((2, 2, 1)), keras.layers.GlobalAveragePooling2D()])
+    with pytest.raises(RowError, match="key 50"):
+        rowlock.keras.predict(model, data)
+    told = rowlock.keras.predict(model, data.batches(4, shuffle=False, on_error="mask", max_bad=1))
+    assert values(told, "id") == (np.arange(NUM_ROWS) + 50).tolist()
+    found = pd.Series(values(told, "prediction"), dtype=float)
+    assert np.flatnonzero(found.isna()).tolist() == [0, 6]
+    assert found.dropna().tolist() == [row for row in range(NUM_ROWS) if row not in (0, 6)]
+    if kind != "pandas":
+        column = told["prediction"]
+        assert (column.null_count() if kind == "polars" else column.null_count) == 2
+
+
+def test_a_partial_last_batch_is_compiled_as_the_others():
+    shapes = set()
+
+    class Shapes(keras.layers.Layer):
+        def call(self, inputs):
+            shapes.add(inputs.shape[0])
+            return inputs
+
+    source = keras.Input((1,), name="n")
+    told = rowlock.keras.predict(keras.Model(source, Shapes()(source)), make(), batch_size=4)
+    assert values(told, "prediction") == list(range(NUM_ROWS))
+    assert 1 not in {size for size in shapes if type(size) is int}  # what is left of 21 rows
+
+
+def test_misuse_is_answered():
+    with pytest.raises(ConfigError, match="predict takes a dataset, or a loader"):
+        rowlock.keras.predict(echo(), [1, 2])
+    with pytest.raises(ConfigError, match="rank 0 of 2"):
+        rowlock.keras.predict(echo(), make().batches(4, shard=(0, 2), last="drop"))
+    with pytest.raises(ConfigError, match="'mask' instead of 'skip'"):
+        rowlock.keras.predict(echo(), make().batches(4, on_error="skip"))
+    other = keras.Input((1,), name="m")
+    with pytest.raises(ConfigError, match="data give"):
+        rowlock.keras.predict(keras.Model({"m": other}, other), make())
+    named = rl.Dataset(
+        pd.DataFrame({"prediction": [1, 2], "n": [1.0, 2.0]}), {"n": rl.Columns(["n"])}, key="prediction"
+    )
+    with pytest.raises(ConfigError, match="name of the key, 'prediction'"):
+        rowlock.keras.predict(echo(), named)
