@@ -40,7 +40,9 @@ LAYERS = [
     "handover progress",
     "keras torch jax tensorflow ray",
     "__init__",
-    "demo notes selftest store_report",
+    "demo folders machine notes selftest store_report",
+    "checking looking showing",
+    "benching",
     "cli",
     "__main__",
 ]

@@ -21,7 +21,8 @@ import scipy.sparse
 from typer.testing import CliRunner
 
 import rowlock as rl
-from rowlock.cli import Layout, app
+from rowlock.cli import app, main
+from rowlock.cli.choices import Layout
 from rowlock.errors import (
     ConfigError,
     KeyTypeError,
@@ -458,8 +459,6 @@ MISUSE = [
 def test_misuse_of_the_command_is_explained_and_leaves_nothing(
     tmp_path, parquet, monkeypatch, arguments, code, message
 ):
-    from rowlock import cli as module
-
     (tmp_path / "broken.parquet").write_bytes(parquet.read_bytes()[:-100])
     (tmp_path / "text.txt").write_text("hello")
     pd.concat([frame(), frame().iloc[[1]]]).to_parquet(tmp_path / "twice.parquet")
@@ -467,15 +466,13 @@ def test_misuse_of_the_command_is_explained_and_leaves_nothing(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["rowlock", "pack", *arguments])
     monkeypatch.setenv("COLUMNS", "400")
-    told = []
-    monkeypatch.setattr(module.sys, "exit", told.append)
     import contextlib
     import io
 
     errors = io.StringIO()
-    with contextlib.redirect_stderr(errors), contextlib.suppress(SystemExit):
-        module.main()
-    assert told[0] == code
+    with contextlib.redirect_stderr(errors), pytest.raises(SystemExit) as told:
+        main()
+    assert told.value.code == code
     assert re.search(message, " ".join(errors.getvalue().split())), errors.getvalue()
     assert "Traceback" not in errors.getvalue()
     assert sorted(entry.name for entry in tmp_path.iterdir()) == before

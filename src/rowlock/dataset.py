@@ -18,7 +18,7 @@ from rowlock.inputs.base import Draw, check_rows
 from rowlock.inputs.columns import ArrayReader
 from rowlock.masks import rows_where
 from rowlock.plan import Last, Plan
-from rowlock.roles import roles_of
+from rowlock.roles import Role, roles_of
 from rowlock.sampling import Sampling, balanced_order, check_sampling, weighted_order
 from rowlock.selection import Selection
 from rowlock.split import split_rows
@@ -31,9 +31,11 @@ if TYPE_CHECKING:
     from rowlock.arrays import AnyArray, ArraySpec, BoolArray, Int64Array
     from rowlock.bad_rows import BadRow
     from rowlock.batch import Batch
+    from rowlock.checking import Report
     from rowlock.engine import Engine
     from rowlock.keys import Keys
     from rowlock.loader import Loader
+    from rowlock.looking import Sheet
     from rowlock.orders import Order
     from rowlock.store import ColumnStatistics
     from rowlock.store.progress import Progress
@@ -47,7 +49,8 @@ class _Opened(NamedTuple):
     table: Table
     keys: Keys
     slots: tuple[Slot, ...]
-    target_columns: dict[str, str | None]
+    roles: tuple[Role, ...]
+    """The inputs as they were written down, in the order of `slots`."""
 
 
 class Dataset:
@@ -100,8 +103,7 @@ class Dataset:
         table = Table(frame, key=key, missing=missing, cache=cache)
         keys = table.row_keys()
         slots = tuple(Slot(role, name, what.open(table, name or role)) for role, name, what in named)
-        columns = {name: getattr(what, "column", None) for role, name, what in named if role == "target"}
-        self._opened = _Opened(table, keys, slots, columns)
+        self._opened = _Opened(table, keys, slots, tuple(named))
         self._selection = Selection(table.num_rows)
         self._is_measured = False
         self._labels = {name: what for role, name, what in named if role == "target" and isinstance(what, Labels)}
@@ -144,7 +146,8 @@ class Dataset:
     @property
     def target_columns(self) -> dict[str, str | None]:
         """The table's column of each target, under its name; None where it is not of one column."""
-        return self._opened.target_columns
+        targets = ((name, what) for role, name, what in self._opened.roles if role == "target")
+        return {name: getattr(what, "column", None) for name, what in targets}
 
     def frame_of(self, columns: Mapping[str, AnyArray], missing: BoolArray | None = None) -> Any:
         """Return values, one a row of this dataset, beside the rows' keys as a frame of the kind that was given.
@@ -400,6 +403,58 @@ class Dataset:
         )
         bad_rows = BadRows(max_bad, len(self), bad_rows_file, rank=plan.rank, world_size=plan.world_size)
         return Loader(self, plan, on_error=on_error, bad_rows=bad_rows, engine=engine)
+
+    def check(self, *others: Dataset, **options: Any) -> Report:
+        """Look for what is wrong with these rows, and with the `others`: ``train.check(valid, test)``.
+
+        Missing, unreadable, repeated and odd pictures, keys, columns, labels, stores, what is on both sides of the
+        split, and how fast batches can be made here; see `docs/command-line.md`.
+
+        Parameters
+        ----------
+        *others : Dataset
+            Other parts of a split.
+        **options
+            ``sample=`` (most rows whose pictures are read), ``full=True`` (verify every stored row),
+            ``speed_seconds=`` (0: measure no rate), ``seed=``, ``names=`` of the parts, ``progress=``.
+
+        Returns
+        -------
+        Report
+            Worth printing; ``.findings``, ``.is_right`` and ``.to_dict()`` for programs. After Ctrl-C it holds what
+            was found until then.
+        """
+        from rowlock.checking import check_datasets  # noqa: PLC0415 - above the dataset; here it is only convenient
+
+        return check_datasets((self, *others), **options)
+
+    def look(self, n: int = 24, rows: Any = None, *, seed: int = 0, **options: Any) -> Sheet:
+        """Draw a contact sheet of pictures as a model gets them, with key, target and features.
+
+        Parameters
+        ----------
+        n : int
+            How many rows, drawn by chance.
+        rows : integers, optional
+            These rows of the dataset instead, in this order.
+        seed : int
+            Of the draw, and of augmentation.
+        **options
+            ``augment=True``; ``columns=`` (pictures side by side), ``tile=`` (pixels).
+
+        Returns
+        -------
+        Sheet
+            Shown in a notebook; ``.save("sheet.png")``.
+        """
+        from rowlock.looking import look  # noqa: PLC0415 - as above
+
+        return look(self, n, rows, seed=seed, **options)
+
+    def _repr_html_(self) -> str:
+        from rowlock.showing import dataset_html  # noqa: PLC0415 - as above
+
+        return dataset_html(self)
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:

@@ -99,6 +99,11 @@ class Loader:
     def __repr__(self) -> str:
         return f"Loader({len(self.dataset):,} rows, batches of {self.plan.batch_size}, {len(self):,} steps an epoch)"
 
+    def _repr_html_(self) -> str:
+        from rowlock.showing import loader_html  # noqa: PLC0415 - only in a notebook
+
+        return loader_html(self)
+
     def __iter__(self) -> Epoch[Batch]:
         return self.epoch(_as_it_is)
 

@@ -8,7 +8,7 @@ from typing import Any
 from rowlock.errors import ConfigError
 from rowlock.inputs import Column, Input
 
-__all__ = ["roles_of"]
+__all__ = ["Role", "roles_of"]
 
 Role = tuple[str, str, Input]
 

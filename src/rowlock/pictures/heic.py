@@ -15,7 +15,7 @@ from rowlock.pictures.limits import check_pixels
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["load_heic"]
+__all__ = ["load_heic", "size_of_heic"]
 
 
 def load_heic(data: bytes, max_pixels: int) -> Image.Image:
@@ -40,6 +40,12 @@ def load_heic(data: bytes, max_pixels: int) -> Image.Image:
     check_pixels(height, width, max_pixels)
     image: Image.Image = opened.to_pillow()
     return image
+
+
+def size_of_heic(data: bytes) -> tuple[int, int]:
+    """Return (height, width) of the primary picture, upright; no pixel is decoded."""
+    width, height = _reader()(data, convert_hdr_to_8bit=True).size
+    return height, width
 
 
 def _reader() -> Any:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rowlock.errors import DecodeError
-from rowlock.pictures.exif import orientation_in, upright
+from rowlock.pictures.exif import orientation_in, swaps_axes, upright
 from rowlock.pictures.headers import size_in_header
-from rowlock.pictures.heic import load_heic
+from rowlock.pictures.heic import load_heic, size_of_heic
 from rowlock.pictures.limits import check_pixels
 from rowlock.pictures.strict import StrictFile, check_deflate, check_png, check_tiles, is_relaxed
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rowlock.arrays import AnyArray
 
-__all__ = ["decode_other"]
+__all__ = ["decode_other", "size_of_other"]
 
 # The classes are called directly: Image.open would try other plugins too, and it warns and refuses by limits
 # that belong to the whole process.
@@ -81,6 +81,26 @@ def decode_other(data: bytes, kind: str, num_channels: int, max_pixels: int) -> 
     except Exception as error:  # decoders of hostile bytes raise anything
         raise DecodeError(f"the {kind.upper()} is truncated or corrupt: {error}", stage="decode") from error
     return pixels if orientation == 1 else upright(pixels, orientation)
+
+
+def size_of_other(data: bytes, kind: str) -> tuple[int, int]:
+    """Return (height, width) of the first picture of a file, as a viewer shows it; no pixel is decoded.
+
+    Raises
+    ------
+    DecodeError
+        The header is damaged.
+    """
+    try:
+        if kind == "heic":
+            return size_of_heic(data)
+        with _plugin(kind)(StrictFile(data)) as image:
+            turned = kind not in _TURNED_BY_PLUGIN and swaps_axes(orientation_in(image.info.get("exif") or b""))
+            return (image.width, image.height) if turned else (image.height, image.width)
+    except (DecodeError, MemoryError):
+        raise
+    except Exception as error:  # decoders of hostile bytes raise anything
+        raise DecodeError(f"the {kind.upper()} is truncated or corrupt: {error}", stage="decode") from error
 
 
 def _plugin(kind: str) -> Any:

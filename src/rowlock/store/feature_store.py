@@ -240,6 +240,11 @@ class FeatureStore(CommitFacts, Mending):
             return f"FeatureStore({str(self._path)!r}, closed)"
         return f"FeatureStore({str(self._path)!r}: {self._description})"
 
+    def _repr_html_(self) -> str:
+        from rowlock.showing import store_html  # noqa: PLC0415 - only in a notebook
+
+        return store_html(self)
+
     def __getitem__(self, selection: Any) -> AnyArray:
         """Return rows by number: an int (shape (num_columns,)), a slice, a list, an array or a mask."""
         rows = rows_of(selection, self.num_rows)

@@ -1,0 +1,78 @@
+"""Rows whose pictures are missing or cannot be decoded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rowlock.checking.report import Finding, amount
+from rowlock.checking.subject import NUM_EXAMPLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rowlock.checking.files import Naming
+    from rowlock.checking.subject import Subject
+
+__all__ = ["no_path", "unreadable"]
+
+_CALLED = {
+    "missing": ("missing", "picture is not there", "pictures are not there"),
+    "read": ("unreadable", "picture may not be read, or is no file", "pictures may not be read, or are no files"),
+    "decode": ("unreadable", "picture is damaged, or is none", "pictures are damaged, or are none"),
+    "disk": ("unreadable", *["pictures could not be read: the disk or network mount failed"] * 2),
+}
+_ADVICE = {
+    "missing": "is --root / root= the folder that these paths start from? Else leave these rows out of the table",
+    "read": "see to their permissions, or leave these rows out of the table",
+    "decode": 'copy them anew, leave these rows out, or train with on_error="mask", which lists them',
+    "disk": "check the disk or mount, and run this once more",
+}
+
+
+def no_path(subject: Subject) -> Iterator[Finding]:
+    """Find rows without a path."""
+    for naming in subject.files.namings:
+        rows = naming.without_path
+        if len(rows):
+            yield Finding(
+                "no-path",
+                "error",
+                f"{amount(len(rows), 'row has', 'rows have')} no path",
+                len(rows),
+                naming.input,
+                "give them one, or leave them out of the table",
+                tuple(naming.part.example(row, named=subject.is_split) for row in rows[:NUM_EXAMPLES]),
+            )
+
+
+def unreadable(subject: Subject) -> Iterator[Finding]:
+    """Find pictures that a training run would stop at."""
+    faults = subject.scan.faults
+    for stage, (check, *texts) in _CALLED.items():
+        bad = np.array(sorted(file for file, fault in faults.items() if fault.stage == stage), np.int64)
+        for naming in subject.files.namings if len(bad) else ():
+            places = np.flatnonzero(np.isin(naming.files, bad))
+            if len(places):
+                yield _finding(subject, naming, places.tolist(), check, texts, _ADVICE[stage])
+
+
+def _finding(subject: Subject, naming: Naming, places: list[int], check: str, texts: list[str], advice: str) -> Finding:
+    faults, files = subject.scan.faults, subject.files
+    reasons = Counter(faults[int(naming.files[place])].reason.split(":")[0].split(" (")[0] for place in places)
+    part = f" ({naming.part.name})" if subject.is_split else ""
+    kinds = f", for {len(reasons)} reasons" if len(reasons) > 1 and check != "missing" else ""
+    examples = tuple(
+        naming.part.example(
+            int(naming.rows[place]),
+            faults[int(naming.files[place])].reason,
+            named=subject.is_split,
+            path=files.shown(int(naming.files[place])),
+        )
+        for place in places[:NUM_EXAMPLES]
+    )
+    return Finding(
+        check, "error", f"{amount(len(places), *texts)}{part}{kinds}", len(places), naming.input, advice, examples
+    )

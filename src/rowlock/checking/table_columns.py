@@ -1,0 +1,81 @@
+"""Columns of the table that are inputs or targets: missing, infinite, or all the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rowlock.checking.report import Finding, amount
+from rowlock.checking.subject import NUM_EXAMPLES
+from rowlock.inputs import Column, Columns, Labels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import narwhals as nw
+
+    from rowlock.arrays import Int64Array
+    from rowlock.checking.subject import OpenedInput, Part, Subject
+
+__all__ = ["table_columns"]
+
+
+def table_columns(subject: Subject) -> Iterator[Finding]:
+    """Find columns with missing or infinite values, and columns of one value."""
+    for part in subject.tables:
+        for opened in part.inputs:
+            for name in _names(opened.what):
+                if name in part.table.columns:
+                    yield from _column(part, opened, name)
+
+
+def _names(what: object) -> list[str]:
+    if isinstance(what, Columns):
+        return list(what.columns)
+    return [what.column] if isinstance(what, Column | Labels) else []
+
+
+def _column(part: Part, opened: OpenedInput, name: str) -> Iterator[Finding]:
+    series = part.table.column(name)
+    missing = series.is_null().to_numpy()
+    infinite = np.zeros(len(missing), np.bool_)
+    if series.dtype.is_float():
+        values = np.asarray(series.to_numpy(), np.float64)
+        missing, infinite = missing | np.isnan(values), np.isinf(values)
+    for check, where, text in (("missing-values", missing, "missing"), ("infinite", infinite, "infinite")):
+        rows = part.rows[where[part.rows]]
+        if len(rows):
+            yield _bad_values(part, opened, name, rows, check, text)
+    only = _only_value(series, part.rows)
+    if only is not None and len(part.rows) > 1:
+        what = "the target" if opened.role == "target" else "an input"
+        yield Finding(
+            "constant",
+            "error" if opened.role == "target" else "warning",
+            f"column {name!r}, {what}, has one value in all rows: {only[0]!r}",
+            1,
+            opened.label,
+            "there is nothing to learn from it",
+        )
+
+
+def _bad_values(part: Part, opened: OpenedInput, name: str, rows: Int64Array, check: str, text: str) -> Finding:
+    return Finding(
+        check,
+        "error",
+        f"column {name!r} has {amount(len(rows), f'{text} value', f'{text} values')}",
+        len(rows),
+        opened.label,
+        "fill them in, or leave these rows out of the table",
+        tuple(part.example(row, column=name) for row in rows[:NUM_EXAMPLES]),
+    )
+
+
+def _only_value(series: nw.Series[Any], rows: Int64Array) -> tuple[Any] | None:
+    """Return the one value of a column, as a tuple of it, or None."""
+    try:
+        values = series.drop_nulls() if len(rows) == len(series) else series[rows.tolist()].drop_nulls()
+        return (values[0],) if len(values) and values.n_unique() == 1 else None
+    except Exception:  # noqa: BLE001 - values that cannot be compared are not all the same
+        return None

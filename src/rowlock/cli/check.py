@@ -1,0 +1,124 @@
+"""``rowlock check``."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rowlock.cli.commands import examples
+from rowlock.cli.data_options import DataOptions, takes_data
+from rowlock.cli.progress import progress_bar
+from rowlock.cli.terminal import PROBLEM, STOPPED, console
+from rowlock.errors import ConfigError, RowlockError
+
+if TYPE_CHECKING:
+    import rowlock as rl
+    from rowlock.checking import Report
+    from rowlock.checking.subject import Part, Subject
+
+__all__ = ["check"]
+
+
+@examples(
+    "rowlock check animals.parquet --image path --key key --target label",
+    "rowlock check animals.parquet --image path --features growth=growth.zarr --key key --full",
+    "rowlock check animals.parquet --image path --split 0.8,0.1,0.1 --stratify label",
+    "rowlock check animals.parquet --image path --sample 10000 --json > report.json",
+)
+@takes_data
+def check(
+    data: DataOptions,
+    split: Annotated[
+        str | None, typer.Option(metavar="A,B,C", help="Split so first, and look for what is on both sides.")
+    ] = None,
+    stratify: Annotated[str | None, typer.Option(metavar="COL", help="Column of classes for the split.")] = None,
+    group: Annotated[
+        str | None, typer.Option(metavar="COL", help="Column whose equal values the split keeps together.")
+    ] = None,
+    sample: Annotated[int | None, typer.Option(min=1, help="Read the pictures of that many rows; default all.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Verify every row of the stores.")] = False,
+    seconds: Annotated[float, typer.Option(min=0, help="How long the rate is measured; 0: not at all.")] = 3.0,
+    strict: Annotated[bool, typer.Option("--strict", help="Let warnings too end with exit code 1.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Look for what is wrong with a table, its pictures and its stores, before a training run finds it.
+
+    The exit code is 1 if there is an error. Ctrl-C prints what was found until then.
+    """
+    from rowlock.checking import check_parts
+
+    subject = _subject(data, split, stratify, group)
+    subject.dataset = _dataset(data) if seconds else None
+    subject.settings = _settings(sample, seconds, data.seed, full=full)
+    with progress_bar("reading", shown=not as_json) as subject.progress:
+        report = check_parts(subject)
+    _print(report, as_json=as_json)
+    if not report.is_complete:
+        raise typer.Exit(STOPPED)
+    if not report.is_right or (strict and report.of("warning")):
+        raise typer.Exit(PROBLEM)
+
+
+def _settings(sample: int | None, seconds: float, seed: int, *, full: bool) -> Any:
+    from rowlock.checking.subject import Settings
+
+    return Settings(sample=sample, full=full, speed_seconds=seconds, seed=seed)
+
+
+def _subject(data: DataOptions, split: str | None, stratify: str | None, group: str | None) -> Subject:
+    """Return what to check: each input opened by itself, so that one that fails hides no other."""
+    from rowlock.checking.subject import Subject, open_inputs
+    from rowlock.table import Table
+
+    inputs, target = data.inputs(), data.target_input()
+    table = Table(data.frame, key=data.key)
+    if data.key is not None:
+        table.column(data.key)  # a name that is not there is misuse; keys that cannot be keys are found
+    opened = open_inputs(table, inputs, [] if target is None else [("", target)])
+    return Subject(_parts(table, opened, split, stratify, group, data.seed))
+
+
+def _parts(
+    table: Any, opened: Any, split: str | None, stratify: str | None, group: str | None, seed: int
+) -> list[Part]:
+    import numpy as np
+
+    from rowlock.checking.subject import Part
+    from rowlock.split import split_rows
+
+    rows = np.arange(table.num_rows)
+    if split is None:
+        if stratify or group:
+            raise ConfigError("--stratify and --group say how to split; say --split 0.8,0.1,0.1 as well")
+        return [Part("data", table, rows, opened)]
+    strata, groups = (None if name is None else table.codes(name, rows) for name in (stratify, group))
+    shares = _shares(split)
+    found = split_rows(table.num_rows, shares, seed=seed, strata=strata, groups=groups)
+    names = ["train", "valid", "test"] if len(shares) <= 3 else [f"part {i + 1}" for i in range(len(shares))]
+    return [Part(name, table, part, opened) for name, part in zip(names, found, strict=False)]
+
+
+def _shares(split: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in split.split(","))
+    except ValueError:
+        raise ConfigError(f"--split is shares that add up to 1, such as 0.8,0.1,0.1; not {split!r}") from None
+
+
+def _dataset(data: DataOptions) -> rl.Dataset | None:
+    """Return the dataset, to measure the rate with; None where it cannot be made, which the checks explain."""
+    try:
+        return data.dataset(missing="drop")
+    except (RowlockError, OSError):
+        return None
+
+
+def _print(report: Report, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(report.to_dict(), indent=2, ensure_ascii=True))
+        return
+    from rowlock.checking.text import renderable
+
+    console.print(renderable(report, console.width))

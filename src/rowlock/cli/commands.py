@@ -1,0 +1,75 @@
+"""How a command behaves: its ``--help`` with examples, errors in one line, Ctrl-C, a pipe whose reader is gone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import typer
+from rich.markup import escape
+from typer.core import TyperCommand, TyperGroup
+
+from rowlock.cli.terminal import MISUSE, PIPE_CLOSED, PROBLEM, STOPPED, errors, silence
+from rowlock.errors import ConfigError, RowlockError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Command", "Group", "epilog_of", "examples"]
+
+Function = TypeVar("Function", bound="Callable[..., Any]")
+
+
+class Command(TyperCommand):
+    """A command whose flags are shown as flags."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """Return the parameters; ``--json`` takes no ``<bool>``."""
+        return _as_flags(super().get_params(ctx))
+
+
+class Group(TyperGroup):
+    """The commands: what they raise becomes a message of a line and an exit code, never a traceback."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """Return the parameters, as `Command` does."""
+        return _as_flags(super().get_params(ctx))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            silence()
+            raise typer.Exit(PIPE_CLOSED) from None
+        except RowlockError as error:
+            errors.print(f"[bold red]{type(error).__name__}[/]: {escape(str(error))}")
+            raise typer.Exit(MISUSE if isinstance(error, ConfigError) else PROBLEM) from None
+        except OSError as error:  # a disk that is full, a folder that may not be written
+            errors.print(f"[bold red]{type(error).__name__}[/]: {escape(str(error))}")
+            raise typer.Exit(PROBLEM) from None
+        except KeyboardInterrupt as stop:
+            errors.print(escape(str(stop) or "stopped"), soft_wrap=True)
+            raise typer.Exit(STOPPED) from None
+
+
+def examples(*lines: str) -> Callable[[Function], Function]:
+    """Decorate a command with what its ``--help`` shows as examples."""
+
+    def add(function: Function) -> Function:
+        function.examples = lines  # type: ignore[attr-defined]  # functions take attributes; their type does not say so
+        return function
+
+    return add
+
+
+def epilog_of(function: Callable[..., Any]) -> str | None:
+    """Return the end of a command's ``--help``."""
+    lines = getattr(function, "examples", ())
+    return "\n".join(["\b", "Examples:", *lines]) if lines else None
+
+
+def _as_flags(parameters: list[Any]) -> list[Any]:
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False) and parameter.metavar is None:
+            parameter.metavar = ""
+    return parameters

@@ -1,0 +1,281 @@
+"""The words that `check`, `look`, `bench`, `train` and `predict` share, and the dataset that they describe."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import typing
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+
+import typer
+
+from rowlock.cli.choices import KeyType, Task
+from rowlock.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import rowlock as rl
+
+__all__ = ["DataOptions", "takes_data"]
+
+Function = TypeVar("Function", bound="Callable[..., Any]")
+
+MOST_CLASSES: Final = 100
+"""Whole numbers of more different values than this are a quantity, unless ``--task`` says otherwise."""
+
+_PANEL: Final = "Data"
+
+
+def _option(*names: str, metavar: str | None = None, text: str) -> Any:
+    return typer.Option(*names, metavar=metavar, help=text, rich_help_panel=_PANEL)
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """What a command is told of the data; its fields are arguments and options of every such command.
+
+    Attributes
+    ----------
+    table : Path
+        Parquet, Arrow or CSV.
+    image : list of str
+        ``COL`` or ``NAME=COL``: columns of paths. One without a name is the input ``"image"``; of several, each has
+        the name of its column.
+    features : list of str
+        ``NAME=STORE``.
+    columns : str or None
+        ``A,B``: numbers that are in the table; the input ``"columns"``.
+    """
+
+    table: Annotated[Path, typer.Argument(help="The table: Parquet, Arrow (Feather) or CSV.", show_default=False)]
+    image: Annotated[
+        list[str] | None, _option("--image", metavar="[NAME=]COL", text="Column of paths of pictures; repeatable.")
+    ] = None
+    size: Annotated[
+        str, _option("--size", metavar="N|H,W", text="Pixels of the pictures that a model gets: 150, or 150,200.")
+    ] = "150"
+    root: Annotated[
+        Path | None,
+        _option(
+            "--root",
+            text="Folder that relative paths start from; default what `rowlock table` noted, else the working"
+            " directory.",
+        ),
+    ] = None
+    features: Annotated[
+        list[str] | None,
+        _option("--features", metavar="NAME=STORE", text="Feature store joined by the key; repeatable."),
+    ] = None
+    join: Annotated[
+        list[str] | None,
+        _option("--join", metavar="NAME=COL", text="Column that joins that store, where it is not the key."),
+    ] = None
+    columns: Annotated[
+        str | None, _option("--columns", metavar="A,B", text="Columns of numbers that the model gets as well.")
+    ] = None
+    target: Annotated[str | None, _option("--target", metavar="COL", text="Column that is to be predicted.")] = None
+    task: Annotated[
+        Task,
+        _option(
+            "--task",
+            text=f"What the target is; auto: text, booleans and up to {MOST_CLASSES} whole numbers are classes.",
+        ),
+    ] = Task.auto
+    key: Annotated[str | None, _option("--key", metavar="COL", text="Column that identifies the rows.")] = None
+    key_type: Annotated[
+        KeyType | None, _option("--key-type", text="What the keys of a CSV file are; default what they look like.")
+    ] = None
+    seed: Annotated[int, _option("--seed", text="The one number that fixes order, split and samples.")] = 0
+
+    @functools.cached_property
+    def frame(self) -> Any:
+        """The table, read once: a `pyarrow.Table`."""
+        from rowlock.cli.tables import read_table
+
+        key_type = None if self.key_type is None else self.key_type.value
+        return read_table(self.table, key=self.key, key_type=key_type, text=self.images.values())
+
+    @functools.cached_property
+    def images(self) -> dict[str, str]:
+        """Column of each input of pictures, by the input's name."""
+        given = [_pair(text) for text in self.image or []]
+        only = "image" if len(given) == 1 else None
+        return _by_name("--image", [(name or only or column, column) for name, column in given])
+
+    @functools.cached_property
+    def stores(self) -> dict[str, str]:
+        """Address of each feature store, by the input's name."""
+        given = [_pair(text) for text in self.features or []]
+        only = "features" if len(given) == 1 else None
+        return _by_name("--features", [(name or only or Path(address).stem, address) for name, address in given])
+
+    @functools.cached_property
+    def joins(self) -> dict[str, str]:
+        """Column that joins a store, by the input's name, where it is not the key."""
+        given = [_pair(text) for text in self.join or []]
+        unknown = [name for name, _ in given if name not in self.stores]
+        if unknown:
+            raise ConfigError(
+                f"--join says NAME=COL for a --features NAME=STORE, not {unknown[0] or given[0][1]!r};"
+                f" the stores are {list(self.stores)}"
+            )
+        return _by_name("--join", given)
+
+    @functools.cached_property
+    def column_names(self) -> list[str]:
+        """The columns of numbers."""
+        return [] if self.columns is None else [part.strip() for part in self.columns.split(",") if part.strip()]
+
+    @functools.cached_property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width, in pixels."""
+        parts = self.size.replace("x", ",").split(",")
+        if len(parts) > 2 or not all(part.strip().isdecimal() and int(part) for part in parts):
+            raise ConfigError(f"--size is one number of pixels, or height,width such as 150,200; not {self.size!r}")
+        numbers = [int(part) for part in parts]
+        return numbers[0], numbers[-1]
+
+    @functools.cached_property
+    def image_root(self) -> Path | None:
+        """Where relative paths start: what was said, else what the table says of itself."""
+        from rowlock.cli.tables import recorded_root
+
+        if self.root is not None:
+            return self.root
+        noted = recorded_root(self.frame)
+        if noted is not None and not noted.is_dir():
+            raise ConfigError(
+                f"{self.table} notes that its pictures are below {noted}, which is not there: say --root DIR"
+            )
+        return noted
+
+    def inputs(
+        self, *, augment: rl.Augment | None = None, standardize: Any = False, cache: str | None = None
+    ) -> dict[str, rl.Input]:
+        """Return the inputs, by name.
+
+        Parameters
+        ----------
+        augment : Augment, optional
+            Of all pictures.
+        standardize : bool or "store"
+            Of all feature stores, as in `Features`.
+        cache : str, optional
+            Folder for decoded pictures.
+
+        Raises
+        ------
+        ConfigError
+            None is named, or two have one name.
+        """
+        import rowlock as rl
+
+        joins, found = self.joins, list[tuple[str, rl.Input]]()
+        for name, column in self.images.items():
+            images = rl.Images(column, size=self.image_size, root=self.image_root, augment=augment, cache=cache)
+            found.append((name, images))
+        for name, address in self.stores.items():
+            found.append((name, rl.Features(address, key=joins.get(name), standardize=standardize)))
+        if self.column_names:
+            found.append(("columns", rl.Columns(self.column_names)))
+        if not found:
+            raise ConfigError(
+                f"nothing of {self.table} is named: say --image COL, --features NAME=STORE or --columns A,B."
+                f" Its columns are {', '.join(map(str, self.frame.column_names[:12]))}."
+            )
+        return _by_name("inputs", found)
+
+    def target_input(self) -> rl.Labels | rl.Column | None:
+        """Return what is to be predicted: classes or a quantity, by ``--task`` or the column's type."""
+        import rowlock as rl
+
+        if self.target is None:
+            return None
+        return rl.Labels(self.target) if self._are_classes() else rl.Column(self.target)
+
+    def dataset(
+        self,
+        *,
+        augment: rl.Augment | None = None,
+        standardize: Any = False,
+        cache: str | None = None,
+        missing: str = "raise",
+    ) -> rl.Dataset:
+        """Return the dataset that the options describe; arguments as those of `inputs` and `Dataset`."""
+        import rowlock as rl
+
+        return rl.Dataset(
+            self.frame,
+            self.inputs(augment=augment, standardize=standardize, cache=cache),
+            self.target_input(),
+            key=self.key,
+            missing=missing,
+        )
+
+    def _are_classes(self) -> bool:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if self.task is not Task.auto or self.target not in self.frame.column_names:
+            return self.task is not Task.quantity  # a column that is not there is the dataset's to refuse
+        column = self.frame.column(self.target)
+        if pa.types.is_integer(column.type):
+            return bool(pc.count_distinct(column).as_py() <= MOST_CLASSES)
+        return not (pa.types.is_floating(column.type) or pa.types.is_decimal(column.type))
+
+
+def takes_data(function: Function) -> Function:
+    """Decorate a command whose first parameter is a `DataOptions`: its fields become arguments and options.
+
+    ::
+
+        @examples("rowlock look animals.parquet --image imgpath -o sheet.png")
+        @takes_data
+        def look(data: DataOptions, rows: Annotated[int, typer.Option(help="Pictures.")] = 24) -> None:
+    """
+    _, *others = inspect.signature(function, eval_str=True).parameters.values()
+    names = [field.name for field in fields(DataOptions)]
+
+    @functools.wraps(function)
+    def command(**given: Any) -> Any:
+        data = DataOptions(**{name: given.pop(name) for name in names})
+        return function(data, **given)
+
+    parameters = [_parameter(name) for name in names] + [_keyword_only(other) for other in others]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    del command.__wrapped__
+    return typing.cast("Function", command)
+
+
+def _parameter(name: str) -> inspect.Parameter:
+    field = next(field for field in fields(DataOptions) if field.name == name)
+    kind = typing.get_type_hints(DataOptions, include_extras=True)[name]
+    default = inspect.Parameter.empty if field.default is MISSING else field.default
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+
+
+def _keyword_only(parameter: inspect.Parameter) -> inspect.Parameter:
+    return parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+
+
+def _pair(text: str) -> tuple[str | None, str]:
+    """Return name and value of ``NAME=VALUE``; a bare value has no name."""
+    name, separator, value = text.partition("=")
+    if not separator:
+        return None, text
+    if not name or not value:
+        raise ConfigError(f"{text!r} should be NAME=VALUE")
+    return name, value
+
+
+def _by_name(what: str, pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ConfigError(f"{what}: two have the name {twice!r}; write NAME=... with different names")
+    return found

@@ -1,0 +1,62 @@
+"""``rowlock``: the commands, and how it starts.
+
+Exit codes: 0 all right, 1 a problem was found, 2 misuse, 130 stopped by Ctrl-C, 141 nobody reads the output any more.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Final
+
+import typer
+
+import rowlock
+from rowlock.cli import bench, check, demo, info, look, pack, selftest, table, verify
+from rowlock.cli.commands import Command, Group, epilog_of
+from rowlock.cli.terminal import console, print_anything
+
+__all__ = ["app", "main"]
+
+COMMANDS: Final = (
+    demo.demo,
+    table.table,
+    check.check,
+    look.look,
+    bench.bench,
+    pack.pack,
+    info.info,
+    verify.verify,
+    selftest.selftest,
+)
+
+app = typer.Typer(
+    name="rowlock",
+    cls=Group,
+    help="Train merged models on data larger than memory, straight from a DataFrame.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for command in COMMANDS:
+    app.command(cls=Command, epilog=epilog_of(command))(command)
+
+
+def main() -> None:
+    """Run the command line."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets at length
+    print_anything()
+    app(prog_name="rowlock")
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        console.print(f"rowlock {rowlock.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_say_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Train merged models on data larger than memory, straight from a DataFrame."""

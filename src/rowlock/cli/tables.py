@@ -1,0 +1,113 @@
+"""The TABLE of a command: a Parquet, Arrow or CSV file as a frame."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from rowlock.errors import ConfigError, KeyTypeError, SourceNotFoundError
+from rowlock.sources.base import reading
+from rowlock.sources.csv_header import require_header
+from rowlock.sources.registry import recognise
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["ROOT_ENTRY", "read_table", "recorded_root"]
+
+ROOT_ENTRY: Final = b"rowlock.root"
+"""Under this name, a table made by ``rowlock table`` says where its pictures are."""
+
+_WHOLE = r"^(0|-?[1-9][0-9]{0,18})$"  # a whole number exactly as Python writes it, so that "007" is never 7
+
+
+def read_table(path: Path, *, key: str | None = None, key_type: str | None = None, text: Iterable[str] = ()) -> Any:
+    """Return the table in a file.
+
+    Parameters
+    ----------
+    path : Path
+        Parquet, Arrow IPC (Feather) or CSV with a header line; compressed CSV too.
+    key : str, optional
+        The column whose values are keys: in a CSV file they stay what is written, and are whole numbers only if
+        every one of them is written as one, or if `key_type` says so.
+    key_type : {"int", "text"}, optional
+        What the keys of a CSV file are.
+    text : names
+        Other columns of a CSV file that are text, whatever they look like.
+
+    Returns
+    -------
+    pyarrow.Table
+
+    Raises
+    ------
+    SourceNotFoundError, SourceError
+        There is no such file, or it cannot be read.
+    ConfigError
+        It is no table.
+    """
+    if not path.exists():
+        raise SourceNotFoundError(f"there is nothing at {path}")
+    kind = "directory" if path.is_dir() else recognise(path)
+    if kind == "csv":
+        return _read_csv(path, key, key_type, text)
+    if key_type is not None:
+        raise ConfigError(f"--key-type is about CSV files; {path} says itself what its keys are")
+    with reading(str(path)):
+        if kind == "parquet":
+            from pyarrow import parquet
+
+            return parquet.read_table(path)
+        if kind in {"arrow", "stream"}:
+            import pyarrow as pa
+
+            opened = pa.ipc.open_file if kind == "arrow" else pa.ipc.open_stream
+            return opened(pa.memory_map(str(path))).read_all()
+    raise ConfigError(f"{path} is no table: a TABLE is a Parquet, Arrow (Feather) or CSV file")
+
+
+def recorded_root(table: Any) -> Path | None:
+    """Return the folder that the paths of a table made by ``rowlock table`` start from."""
+    found = (table.schema.metadata or {}).get(ROOT_ENTRY)
+    return None if found is None else Path(found.decode("utf-8", "surrogateescape"))
+
+
+def _read_csv(path: Path, key: str | None, key_type: str | None, text: Iterable[str]) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow import csv
+
+    require_header(path, key, None)
+    types = {name: pa.string() for name in [*text, *([] if key is None else [key])]}
+    with reading(str(path)):
+        table = csv.read_csv(path, convert_options=csv.ConvertOptions(column_types=types, strings_can_be_null=False))
+    for place, field in enumerate(table.schema):
+        column = table.column(place)
+        if field.name == key:
+            table = table.set_column(place, key, _keys(column, key_type, f"column {key!r} of {path}"))
+        elif pa.types.is_string(field.type):  # an empty field is a missing value; "NA" may be a name
+            known = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+            table = table.set_column(place, field.name, known)
+    return table
+
+
+def _keys(column: Any, key_type: str | None, what: str) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pc.any(pc.equal(column, "")).as_py():
+        row = pc.index(column, "").as_py()
+        raise KeyTypeError(f"{what} has empty fields, the first in row {row}; every row needs a key")
+    is_whole = pc.match_substring_regex(column, _WHOLE)
+    if key_type == "text" or (key_type is None and not pc.all(is_whole).as_py()):
+        return column
+    try:
+        if pc.all(is_whole).as_py():
+            return column.cast(pa.int64())
+    except pa.ArrowInvalid:
+        if key_type is None:
+            return column  # more than 64 bits
+    wrong = next(value for value in column.to_pylist() if not (re.match(_WHOLE, value) and abs(int(value)) < 2**63))
+    raise KeyTypeError(f"{what}: {wrong!r} is no whole number of 64 bits, as --key-type int wants")

@@ -1,0 +1,259 @@
+"""Habits of the command line: help with examples, pipes, locales, signals, completion, data options."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.feather
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+import rowlock as rl
+from rowlock.cli import app
+from rowlock.cli.choices import KeyType, Task
+from rowlock.cli.data_options import DataOptions
+from rowlock.cli.tables import read_table
+from rowlock.errors import ConfigError, KeyTypeError, SourceError
+
+COMMANDS = sorted(get_command(app).commands)
+
+
+def process(*arguments, **env):
+    return subprocess.run(
+        [sys.executable, "-m", "rowlock", *arguments],
+        capture_output=True, check=False, timeout=120, env=os.environ | {"COLUMNS": "100"} | env,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("width", ["40", "100"])
+def test_every_command_has_help_with_examples(name, width):
+    output = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": width}).output
+    assert "Examples:" in output
+    assert f"rowlock {name}" in output
+    assert "<bool>" not in output
+
+
+def test_every_option_is_explained():
+    for name, command in get_command(app).commands.items():
+        for parameter in command.params:
+            assert parameter.help, f"{name}: {parameter.name}"
+
+
+def test_commands_that_take_a_table_share_their_words():
+    options = {
+        name: {option for parameter in command.params for option in parameter.opts}
+        for name, command in get_command(app).commands.items()
+    }
+    words = {
+        "--image",
+        "--size",
+        "--root",
+        "--features",
+        "--join",
+        "--columns",
+        "--target",
+        "--task",
+        "--key",
+        "--seed",
+    }
+    for name in ("check", "look", "bench"):
+        assert words <= options[name], name
+
+
+@pytest.mark.parametrize("arguments", [["info"], ["--help"], ["info", "--json"], ["look", "--help"]])
+def test_a_reader_that_goes_away_ends_the_command_quietly(arguments):
+    code = f"{sys.executable} -m rowlock {' '.join(arguments)} | head -1"
+    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stderr == ""
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_a_closed_pipe_is_no_error_also_for_much_output(tmp_path):
+    frame = pd.DataFrame({"path": [f"{'long' * 50}{number}.jpg" for number in range(3000)]})
+    frame.to_parquet(tmp_path / "t.parquet")
+    command = [sys.executable, "-m", "rowlock", "check", str(tmp_path / "t.parquet"), "--image", "path", "--json"]
+    command += ["--seconds", "0"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+    os.close(writing)
+    assert done.returncode == 141
+    assert done.stderr == ""
+
+
+def test_a_locale_without_unicode_gets_ascii_and_no_error(tmp_path):
+    place = tmp_path / "ünïcode"
+    place.mkdir()
+    plain = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C", "PYTHONIOENCODING": "ascii:strict"}
+    done = process("table", str(place), str(tmp_path / "t.parquet"), **plain)
+    assert done.returncode == 1
+    assert b"there is no picture below" in b" ".join(done.stderr.split())
+    done = process("check", "--help", **plain)
+    assert done.returncode == 0
+    assert done.stdout.isascii()
+
+
+def test_no_colour_is_kept_to():
+    done = process("info", NO_COLOR="1", FORCE_COLOR="1", TERM="xterm-256color")
+    assert b"\x1b[3" not in done.stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_can_complete(shell):
+    done = process("--show-completion", shell)
+    assert done.returncode == 0
+    assert b"rowlock" in done.stdout.lower()
+
+
+def test_completion_knows_the_commands():
+    done = process(_ROWLOCK_COMPLETE="complete_bash", COMP_WORDS="rowlock ", COMP_CWORD="1")
+    assert sorted(done.stdout.decode().split()) == COMMANDS
+
+
+def test_ctrl_c_ends_with_one_line_and_130(tmp_path):
+    running = subprocess.Popen(
+        [sys.executable, "-m", "rowlock", "selftest", "--rows", "2000000", "--folder", str(tmp_path / "new")],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not list((tmp_path).glob("new/*/*")):
+            time.sleep(0.02)
+        running.send_signal(signal.SIGINT)
+        _, errors = running.communicate(timeout=60)
+    finally:
+        running.kill()
+    assert running.returncode == 130
+    assert errors.strip() == "stopped"
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_no_command_and_wrong_ones_are_misuse():
+    assert process("nonsense").returncode == 2
+    assert process().returncode in {0, 2}  # the help
+    assert process("--version").stdout.decode() == f"rowlock {rl.__version__}\n"
+
+
+# tables
+
+
+def test_tables_of_every_format_are_the_same(tmp_path):
+    frame = pd.DataFrame({"id": ["a", "b"], "n": [1, 2], "x": [0.5, 1.5]})
+    frame.to_parquet(tmp_path / "t.parquet")
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    frame.to_csv(tmp_path / "t.csv.gz", index=False)
+    pyarrow.feather.write_feather(frame, str(tmp_path / "t.feather"))
+    with pa.OSFile(str(tmp_path / "t.arrows"), "wb") as file:
+        table = pa.Table.from_pandas(frame)
+        with pa.ipc.new_stream(file, table.schema) as writer:
+            writer.write_table(table)
+    for name in ("t.parquet", "t.csv", "t.csv.gz", "t.feather", "t.arrows"):
+        assert read_table(tmp_path / name, key="id").to_pydict() == frame.to_dict("list"), name
+
+
+def test_keys_of_a_csv_are_what_is_written(tmp_path):
+    def keys(text, key_type=None):
+        (tmp_path / "t.csv").write_text("id,x\n" + "".join(f"{key},1\n" for key in text))
+        return read_table(tmp_path / "t.csv", key="id", key_type=key_type)["id"].to_pylist()
+
+    assert keys(["1", "22"]) == [1, 22]
+    assert keys(["007", "8"]) == ["007", "8"]
+    assert keys(["1", "22"], "text") == ["1", "22"]
+    assert keys(["1", "9" * 19]) == ["1", "9" * 19]
+    assert keys(["NA", "null"]) == ["NA", "null"]
+    with pytest.raises(KeyTypeError, match="'007' is no whole number"):
+        keys(["1", "007"], "int")
+    with pytest.raises(KeyTypeError, match="empty fields, the first in row 1"):
+        keys(["1", '""'])
+
+
+def test_empty_fields_of_a_csv_are_missing_and_na_may_be_a_name(tmp_path):
+    (tmp_path / "t.csv").write_text("label,x\nNA,1\n,2\nb,\n")
+    table = read_table(tmp_path / "t.csv")
+    assert table["label"].to_pylist() == ["NA", None, "b"]
+    assert table["x"].to_pylist() == [1, 2, None]
+
+
+def test_what_is_no_table_is_refused(tmp_path):
+    (tmp_path / "t.csv").write_text("a;b\n1;2\n")
+    with pytest.raises(ConfigError, match="';'"):
+        read_table(tmp_path / "t.csv")
+    with pytest.raises(ConfigError, match="is no table"):
+        read_table(tmp_path)
+    (tmp_path / "t.parquet").write_bytes(b"PAR1 broken")
+    with pytest.raises(SourceError, match="t.parquet"):
+        read_table(tmp_path / "t.parquet")
+    with pytest.raises(SourceError, match="nothing at"):
+        read_table(tmp_path / "nothing.parquet")
+
+
+# data options
+
+
+@pytest.fixture
+def table(tmp_path):
+    frame = pd.DataFrame(
+        {
+            "id": ["a", "b", "c"] * 50,
+            "movie": [1, 2, 1] * 50,
+            "label": ["x", "y", "x"] * 50,
+            "price": np.arange(150) + 0.5,
+            "count": np.arange(150),
+        }
+    )
+    frame.to_parquet(tmp_path / "t.parquet")
+    rl.FeatureStore.write(tmp_path / "m.zarr", np.ones((2, 3)), keys=np.array([1, 2]), key_name="movie_id")
+    return tmp_path / "t.parquet"
+
+
+def test_options_make_the_dataset_that_they_describe(table):
+    options = DataOptions(
+        table,
+        features=[f"m={table.parent / 'm.zarr'}"],
+        join=["m=movie"],
+        columns="price, count",
+        target="label",
+        key="id",
+    )
+    data = options.dataset()
+    assert list(data.input_specs) == ["m", "columns"]
+    assert data.classes == ("x", "y")
+    assert data.gather(np.array([1])).inputs["columns"].tolist() == [[1.5, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("target", "task", "kind"),
+    [
+        ("label", Task.auto, rl.Labels), ("price", Task.auto, rl.Column), ("count", Task.auto, rl.Column),
+        ("movie", Task.auto, rl.Labels), ("movie", Task.quantity, rl.Column), ("count", Task.classes, rl.Labels),
+    ],
+)  # fmt: skip
+def test_the_task_follows_from_the_column_unless_it_is_said(table, target, task, kind):
+    assert isinstance(DataOptions(table, target=target, task=task).target_input(), kind)
+
+
+def test_names_of_inputs():
+    assert DataOptions("t", image=["path"]).images == {"image": "path"}
+    assert DataOptions("t", image=["front", "back"]).images == {"front": "front", "back": "back"}
+    assert DataOptions("t", image=["a=front", "back"]).images == {"a": "front", "back": "back"}
+    assert DataOptions("t", features=["x.zarr"]).stores == {"features": "x.zarr"}
+    assert DataOptions("t", features=["g=a=b.zarr"]).stores == {"g": "a=b.zarr"}
+    assert DataOptions("t", size="150").image_size == (150, 150)
+    assert DataOptions("t", size="150,200").image_size == (150, 200)
+    for wrong in ("0", "1,2,3", "-4", "a", ""):
+        with pytest.raises(ConfigError, match="--size"):
+            _ = DataOptions("t", size=wrong).image_size
+    with pytest.raises(ConfigError, match="NAME=VALUE"):
+        _ = DataOptions("t", image=["=path"]).images
+
+
+def test_a_type_of_keys_that_a_file_has_itself_is_refused(table):
+    with pytest.raises(ConfigError, match="--key-type is about CSV"):
+        DataOptions(table, columns="price", key="id", key_type=KeyType.int).dataset()
