@@ -143,7 +143,7 @@ class ColumnCache:
     def _make_folder(self) -> None:
         try:
             make_folder(self._folder)
-            if not os.access(self._folder, os.W_OK):
+            if not os.access(self._folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
                 raise PermissionError(13, "Permission denied", str(self._folder))
         except OSError as error:
             raise ConfigError(
