@@ -268,8 +268,9 @@ def report(found):
     for one in found:
         print(line(one))
     one = found[-1]
-    rate = one["cache_bytes"] / (one["cold"]["open_seconds"] - one["warm"]["open_seconds"]) / 1e6
-    print(f"\nconversion, once a table: {rate:,.0f} MB/s of mapped columns; {CHECKED}.")
+    more = one["cold"]["open_seconds"] - one["warm"]["open_seconds"]
+    rate = f"{one['cache_bytes'] / more / 1e6:,.0f} MB/s of mapped columns" if more > 0 else "too short to be told"
+    print(f"\nconversion, once a table: {rate}; {CHECKED}.")
     print(
         f"{one['num_rows']:,} rows: table {one['table_bytes'] / 1e9:.2f} GB, columns {one['cache_bytes'] / 1e9:.2f} GB,"
         f" store {one['store_bytes'] / 1e9:.2f} GB. Own memory is counted beyond the"

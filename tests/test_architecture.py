@@ -40,7 +40,7 @@ LAYERS = [
     "handover progress",
     "keras torch jax tensorflow ray",
     "__init__",
-    "demo folders machine notes selftest store_report",
+    "demo folders machine notes selftest store_report training",
     "checking looking showing",
     "benching",
     "cli",

@@ -51,7 +51,19 @@ def animals_in_a_dataset():
     return {**found, "data": rl.Dataset(df, inputs, target=rl.Labels("label"), key="object_id")}
 
 
-PAGES = {"from-the-2017-generator.md": animals, "models.md": animals_in_a_dataset}
+def animals_in_a_file():
+    """A table and a store as ``rowlock train`` takes them."""
+    frame = animals()["df"].assign(weight=np.linspace(3, 30, NUM_ROWS)).drop(columns=["words", "photos"])
+    frame.to_parquet("animals.parquet")
+    rl.FeatureStore.write("growth.zarr", np.load("features.npy"), keys=frame["object_id"])
+    return {}
+
+
+PAGES = {
+    "from-the-2017-generator.md": animals,
+    "models.md": animals_in_a_dataset,
+    "train-and-predict.md": animals_in_a_file,
+}
 
 
 def blocks_of(page):

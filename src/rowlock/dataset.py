@@ -51,7 +51,6 @@ class _Opened(NamedTuple):
     slots: tuple[Slot, ...]
     roles: tuple[Role, ...]
     """The inputs as they were written down, in the order of `slots`."""
-    target_columns: dict[str, str | None]
 
 
 class Dataset:
@@ -104,8 +103,7 @@ class Dataset:
         table = Table(frame, key=key, missing=missing, cache=cache)
         keys = table.row_keys()
         slots = tuple(Slot(role, name, what.open(table, name or role)) for role, name, what in named)
-        columns = {name: getattr(what, "column", None) for role, name, what in named if role == "target"}
-        self._opened = _Opened(table, keys, slots, tuple(named), columns)
+        self._opened = _Opened(table, keys, slots, tuple(named))
         self._selection = Selection(table.num_rows)
         self._is_measured = False
         self._labels = {name: what for role, name, what in named if role == "target" and isinstance(what, Labels)}
@@ -148,7 +146,8 @@ class Dataset:
     @property
     def target_columns(self) -> dict[str, str | None]:
         """The table's column of each target, under its name; None where it is not of one column."""
-        return self._opened.target_columns
+        roles = self._opened.roles
+        return {name: getattr(what, "column", None) for role, name, what in roles if role == "target"}
 
     def frame_of(self, columns: Mapping[str, AnyArray], missing: BoolArray | None = None) -> Any:
         """Return values, one a row of this dataset, beside the rows' keys as a frame of the kind that was given.
@@ -242,6 +241,23 @@ class Dataset:
         if len(kept) == 0:
             raise ConfigError(f"nothing is left of the {len(self)} rows without these {len(bad)} bad ones")
         return self._of(kept)
+
+    def only(self, *names: str) -> Dataset:
+        """Return the same rows with some of the inputs: for a model of a branch alone, beside the merged one.
+
+        Parameters
+        ----------
+        *names : str
+            The inputs to keep; targets, keys, weights and statistics stay.
+        """
+        unknown = [name for name in names if name not in self.input_specs]
+        if unknown or not names:
+            what = f"{unknown[0]!r} is none of them" if unknown else "none is named"
+            raise ConfigError(f"only() keeps some of the inputs {list(self.input_specs)}; {what}")
+        kept = [slot.role != "input" or slot.name in names for slot in self._slots]
+        slots = tuple(slot for slot, stays in zip(self._slots, kept, strict=True) if stays)
+        roles = tuple(role for role, stays in zip(self._opened.roles, kept, strict=True) if stays)
+        return self._of(self._selection, slots, roles=roles)
 
     def split(
         self, *fractions: float, stratify: str | None = None, group: str | None = None, seed: int = 0
@@ -501,9 +517,17 @@ class Dataset:
             return weighted_order(self._opened.table, weights, self._selection.all(), self._opened.keys)
         return None
 
-    def _of(self, selection: Selection, slots: tuple[Slot, ...] | None = None, *, is_measured: bool = False) -> Dataset:
+    def _of(
+        self,
+        selection: Selection,
+        slots: tuple[Slot, ...] | None = None,
+        *,
+        roles: tuple[Role, ...] | None = None,
+        is_measured: bool = False,
+    ) -> Dataset:
         part = object.__new__(Dataset)
-        part._opened = self._opened if slots is None else self._opened._replace(slots=slots)
+        opened = self._opened
+        part._opened = opened._replace(slots=opened.slots if slots is None else slots, roles=roles or opened.roles)
         part._labels = self._labels
         part._selection = selection
         part._is_measured = self._is_measured or is_measured

@@ -4,10 +4,11 @@
 
     RowlockError
     ├── ConfigError (ValueError)                 a wrong argument; nothing was read or written
-    │   └── AlignmentError                       inputs cannot be put on one row axis
-    │       ├── MissingKeysError                 keys of the frame that a store does not have
-    │       ├── RepeatedKeysError                keys that occur twice where they must be unique
-    │       └── KeyTypeError                     keys of different or unusable types
+    │   ├── AlignmentError                       inputs cannot be put on one row axis
+    │   │   ├── MissingKeysError                 keys of the frame that a store does not have
+    │   │   ├── RepeatedKeysError                keys that occur twice where they must be unique
+    │   │   └── KeyTypeError                     keys of different or unusable types
+    │   └── RunExistsError (FileExistsError)     a folder holds another training, or something else
     ├── RowError                                 one row could not be delivered
     │   └── DecodeError                          its bytes are not a valid picture
     ├── TooManyBadRowsError                      more rows were masked or skipped than max_bad allows
@@ -22,6 +23,7 @@
     ├── SourceError                              a file of another format is damaged, or cannot be read
     │   └── SourceNotFoundError (FileNotFoundError)
     ├── StateError (ValueError)                  a saved state belongs to other data or another order
+    ├── TrainingError                            the loss became infinite or NaN
     ├── IncompleteEpochError                     delivered + dropped is not what was planned
     ├── LoaderClosedError (RuntimeError)
     │   └── ForkedLoaderError                    used in a child process that was forked from its owner
@@ -49,6 +51,7 @@ __all__ = [
     "RepeatedKeysError",
     "RowError",
     "RowlockError",
+    "RunExistsError",
     "SourceError",
     "SourceNotFoundError",
     "StateError",
@@ -61,6 +64,7 @@ __all__ = [
     "StoreReadError",
     "StoreWriteError",
     "TooManyBadRowsError",
+    "TrainingError",
 ]
 
 
@@ -171,6 +175,14 @@ def _rebuild(kind: type[RowError], reason: str, state: dict[str, object]) -> Row
 
 class DecodeError(RowError):
     """The bytes were read, but they are not a valid picture."""
+
+
+class RunExistsError(ConfigError, FileExistsError):
+    """The folder of a run holds another run, or something else."""
+
+
+class TrainingError(RowlockError):
+    """The loss became infinite or NaN."""
 
 
 class TooManyBadRowsError(RowlockError):

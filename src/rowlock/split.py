@@ -63,7 +63,7 @@ def split_rows(
         part_of_row = _share_rows(classes, shares, seed)
     else:
         part_of_row = _share_groups(classes, groups, shares, seed)[groups]
-    parts = [np.flatnonzero(part_of_row == part).astype(row_type(num_rows)) for part in range(len(shares))]
+    parts = [_rows_of(part_of_row, part) for part in range(len(shares))]
     for part, rows in enumerate(parts):
         if len(rows) == 0:
             what = f"{num_rows} row(s)" if groups is None else f"{groups.max() + 1} group(s) of {num_rows} row(s)"
@@ -72,6 +72,13 @@ def split_rows(
                 " share, or use more data."
             )
     return parts
+
+
+def _rows_of(part_of_row: AnyArray, part: int) -> AnyArray:
+    """Return the rows of a part, a block at a time: beside the rows themselves it takes no memory."""
+    starts = range(0, len(part_of_row), _BLOCK_ROWS)
+    chosen = (start + np.flatnonzero(part_of_row[start : start + _BLOCK_ROWS] == part) for start in starts)
+    return np.concatenate([rows.astype(row_type(len(part_of_row))) for rows in chosen])
 
 
 def _check_fractions(fractions: Sequence[float]) -> None:

@@ -14,13 +14,13 @@ from rowlock.folders.naming import shown
 from rowlock.inputs import Images
 from rowlock.pictures.limits import max_file_bytes
 from rowlock.pictures.paths import as_binary, to_arrow
-from rowlock.pictures.roots import Root
+from rowlock.remote.source import source_of
 
 if TYPE_CHECKING:
     from typing import Any
 
     from rowlock.arrays import Int64Array
-    from rowlock.checking.subject import OpenedInput, Part, Subject
+    from rowlock.checking.subject import Part, Subject
     from rowlock.pictures.content import PictureSource
 
 __all__ = ["Naming", "PictureFiles", "picture_files"]
@@ -42,15 +42,19 @@ class PictureFiles:
     """The different files, by number."""
 
     paths: list[bytes] = field(default_factory=list)
-    """Absolute."""
+    """Absolute, or URLs."""
     images: list[Images] = field(default_factory=list)
     """How each is to be decoded."""
     sources: list[PictureSource] = field(default_factory=list)
-    """Where each is read from."""
     namings: list[Naming] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def close(self) -> None:
+        """Let go of servers."""
+        for source in dict.fromkeys(self.sources):
+            source.close()
 
     def shown(self, file: int) -> str:
         """Return a path as text that can always be printed."""
@@ -67,7 +71,7 @@ def picture_files(subject: Subject) -> PictureFiles:
         rows = part.rows if share == 1 else np.sort(rng.choice(part.rows, count, replace=False))
         for opened in part.inputs:
             if isinstance(opened.what, Images):
-                naming = _naming(part, opened, opened.what, rows, found, numbers)
+                naming = _naming(part, opened.label, opened.what, rows, found, numbers)
                 found.namings += [] if naming is None else [naming]
     return found
 
@@ -79,12 +83,12 @@ def _share(subject: Subject) -> float:
 
 
 def _naming(
-    part: Part, opened: OpenedInput, images: Images, rows: Int64Array, found: PictureFiles, numbers: dict[bytes, int]
+    part: Part, name: str, images: Images, rows: Int64Array, found: PictureFiles, numbers: dict[bytes, int]
 ) -> Naming | None:
     try:
         series = part.table.column(images.column)
         array = to_arrow(series, images.column)
-        source = _source(opened, images)
+        source = source_of(images.root, images.remote, max_file_bytes(images.max_pixels))
         owners, texts = _flat(array.take(pa.array(rows)), rows, series, images)
     except ConfigError:  # it cannot be opened either, which says why
         return None
@@ -99,17 +103,7 @@ def _naming(
             found.images.append(images)
             found.sources.append(source)
         files.append(number)
-    return Naming(part, opened.label, owners[~lacks], np.array(files, np.int64), owners[lacks])
-
-
-def _source(opened: OpenedInput, images: Images) -> PictureSource:
-    """Return where an input's pictures are; on disk, where it could not be opened for want of some paths."""
-    if opened.reader is not None:
-        source: PictureSource = opened.reader.source  # type: ignore[attr-defined]  # `Images` open as this kind of reader
-        return source
-    if images.remote is not None:
-        raise ConfigError("pictures on servers are read only where all paths are right")
-    return Root(images.root, max_file_bytes(images.max_pixels))
+    return Naming(part, name, owners[~lacks], np.array(files, np.int64), owners[lacks])
 
 
 def _flat(array: Any, rows: Int64Array, series: Any, images: Images) -> tuple[Int64Array, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
@@ -90,9 +91,17 @@ class Scan:
             self.was_stopped = True
         finally:
             pool.shutdown(cancel_futures=True)
+            self._files.close()
 
     def _chunk(self, start: int, stop: int) -> int:
-        for file in range(start, stop):
+        for source, some in itertools.groupby(range(start, stop), self._files.sources.__getitem__):
+            files = list(some)
+            with source.reading([self._files.paths[file] for file in files], None, keep_on_error=False):
+                self._look_at(files)
+        return stop
+
+    def _look_at(self, files: list[int]) -> None:
+        for file in files:
             try:
                 self._look(file)
             except RowError as error:
@@ -103,7 +112,6 @@ class Scan:
             except MemoryError:
                 self.faults[file] = Fault("decode", "its pixels do not fit into memory")
             self.is_read[file] = True
-        return stop
 
     def _look(self, file: int) -> None:
         images = self._files.images[file]

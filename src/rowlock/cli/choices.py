@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["KeyType", "Layout", "Task"]
+__all__ = ["KeyType", "Layout", "OnError", "Part", "Task", "Weighting"]
 
 
 class Layout(StrEnum):
@@ -28,4 +28,27 @@ class Task(StrEnum):
 
     auto = "auto"
     classes = "classes"
+    labels = "labels"
     quantity = "quantity"
+
+
+class OnError(StrEnum):
+    """What becomes of rows that cannot be read."""
+
+    raise_ = "raise"
+    mask = "mask"
+
+
+class Part(StrEnum):
+    """A part of a split."""
+
+    train = "train"
+    valid = "valid"
+    test = "test"
+
+
+class Weighting(StrEnum):
+    """Whether the classes of a target are made equal."""
+
+    none = "none"
+    balanced = "balanced"

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import typer
 
 import rowlock
-from rowlock.cli import bench, check, demo, info, look, pack, selftest, table, verify
+from rowlock.cli import bench, check, demo, info, look, pack, predict, selftest, table, train, verify
 from rowlock.cli.commands import Command, Group, epilog_of
 from rowlock.cli.terminal import console, print_anything
 
@@ -24,6 +24,8 @@ COMMANDS: Final = (
     look.look,
     bench.bench,
     pack.pack,
+    train.train,
+    predict.predict,
     info.info,
     verify.verify,
     selftest.selftest,

@@ -14,6 +14,9 @@ from rowlock.arrays import ArraySpec
 from rowlock.blocks import for_blocks
 from rowlock.errors import ConfigError
 from rowlock.inputs.base import Draw, Input, Reader, check_rows
+from rowlock.inputs.scaled import ScaledReader
+from rowlock.inputs.scaling import ScalingWish
+from rowlock.store import ColumnStatistics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,6 +91,11 @@ class Columns(Input):
         Names of the columns, in the order wanted; numbers or booleans, none of them missing.
     dtype : dtype
         What the batches hold.
+    standardize : bool or ColumnStatistics
+        Deliver ``(value - mean) / std`` for each column, as `Features` does: True by the training rows, which
+        `Dataset.fit_statistics` measures; a `ColumnStatistics`: by these.
+    fill_missing : float, one float a column, "mean" or None
+        What replaces missing values and NaN, before standardising. None: they are refused.
 
     Raises
     ------
@@ -95,18 +103,49 @@ class Columns(Input):
         As `Column`; and when no column or one of them twice is named.
     """
 
-    def __init__(self, columns: Sequence[str], *, dtype: DTypeLike = "float32") -> None:
+    def __init__(
+        self,
+        columns: Sequence[str],
+        *,
+        dtype: DTypeLike = "float32",
+        standardize: bool | ColumnStatistics = False,
+        fill_missing: float | Sequence[float] | str | None = None,
+    ) -> None:
         self.columns = texts("columns", columns)
         self.dtype = number_dtype(repr(self), dtype)
+        if isinstance(standardize, str):
+            raise ConfigError(
+                f"columns have no store: standardize is True or an rl.ColumnStatistics, not {standardize!r}"
+            )
+        self.scaling = ScalingWish.of(standardize, fill_missing, self.dtype)
 
     def __repr__(self) -> str:
         return f"Columns({self.columns!r})"
 
-    def open(self, table: Table, name: str) -> ArrayReader:  # noqa: D102 - as in Input
-        values = np.empty((table.num_rows, len(self.columns)), self.dtype)
+    def open(self, table: Table, name: str) -> Reader:  # noqa: D102 - as in Input
+        exact = self.dtype if self.scaling is None else np.dtype(np.float64)
+        may_miss = self.scaling is not None and self.scaling.fill is not None
+        values = np.empty((table.num_rows, len(self.columns)), exact)
         for place, column in enumerate(self.columns):
-            values[:, place] = _numbers(table, column, name, self.dtype)
-        return ArrayReader(values)
+            values[:, place] = _numbers(table, column, name, exact, may_miss=may_miss)
+        if self.scaling is None:
+            return ArrayReader(values)
+        statistics = self.scaling.statistics if isinstance(self.scaling.statistics, ColumnStatistics) else None
+        return ScaledReader(_NamedColumns(values, self.columns, self.dtype), self.scaling, statistics, name)
+
+
+class _NamedColumns(ArrayReader):
+    """Exact numbers of columns, for a `ScaledReader`."""
+
+    def __init__(self, values: AnyArray, names: list[str], dtype: np.dtype[Any]) -> None:
+        super().__init__(values)
+        self.spec = ArraySpec(values.shape[1:], dtype)
+        self.source_dtype = values.dtype
+        self.column_names: tuple[str, ...] | None = tuple(names)
+
+    def in_stored_order(self, rows: Int64Array) -> Int64Array:
+        """Return rows in the order of the table."""
+        return np.sort(rows)
 
 
 class Labels(Input):
@@ -206,13 +245,15 @@ def _is_text(series: nw.Series[Any]) -> bool:
     return series.dtype == nw.Object and all(isinstance(value, str) for value in series if value is not None)
 
 
-def _numbers(table: Table, column: str, name: str, dtype: np.dtype[Any]) -> AnyArray:
+def _numbers(table: Table, column: str, name: str, dtype: np.dtype[Any], *, may_miss: bool = False) -> AnyArray:
     series = table.column(column)
     if not (series.dtype.is_numeric() or series.dtype == nw.Boolean):
         raise ConfigError(
             f"{name!r}: column {column!r} must hold numbers, not {series.dtype} (first value"
             f" {series[0]!r}). For classes use rl.Labels({column!r}), for paths of pictures rl.Images."
         )
+    if may_miss:
+        return _with_gaps(series)
     held = _held(series, dtype)
     if held is not None:
         return held
@@ -229,6 +270,16 @@ def _numbers(table: Table, column: str, name: str, dtype: np.dtype[Any]) -> AnyA
             wrong.append(start + np.flatnonzero(misfits))
     _refuse_missing(np.concatenate(missing), column, name)
     _refuse_misfits(np.concatenate(wrong), series, dtype, column, name)
+    return values
+
+
+def _with_gaps(series: nw.Series[Any]) -> AnyArray:
+    """Return the values as float64, NaN where one is missing."""
+    values = np.empty(len(series), np.float64)
+    for start in range(0, len(series), _BLOCK_ROWS):
+        block = series[start : start + _BLOCK_ROWS]
+        numbers = block.cast(nw.Float64).fill_null(0.0).to_numpy()
+        values[start : start + len(block)] = np.where(_gaps(block), np.nan, numbers)
     return values
 
 

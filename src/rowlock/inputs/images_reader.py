@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rowlock.arrays import AnyArray, Int64Array
     from rowlock.inputs.images import Images
     from rowlock.picture_cache.cache import PictureCache
-    from rowlock.pictures.content import PictureSource, Version
+    from rowlock.pictures.content import Version
     from rowlock.pictures.fit import Crop, Placement
     from rowlock.table import Table
 
@@ -79,11 +79,6 @@ class ImagesReader(Reader):
         self.spec = ArraySpec(shape, images.dtype)
         self._cache = _open_cache(images)
         self.piece_rows = max(1, _PIECE_IMAGES // (images.num_images or 1))
-
-    @property
-    def source(self) -> PictureSource:
-        """Where the pictures are."""
-        return self._source
 
     def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:  # noqa: D102 - as in Reader
         check_rows(rows, len(self._paths))

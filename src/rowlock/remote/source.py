@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rowlock.pictures.paths import PathColumn
     from rowlock.remote.wanted import Wanted
 
-__all__ = ["RemoteSource", "open_source"]
+__all__ = ["RemoteSource", "open_source", "source_of"]
 
 _CLOSE_SECONDS = 1.6
 _KEEP_SECONDS = 600.0
@@ -61,19 +61,22 @@ def open_source(
     ConfigError
         URLs that are not allowed, or paths that leave `root`; lists their rows.
     """
-    base = os.fspath(root).rstrip("/") + "/" if root is not None and is_url(os.fsencode(root)) else None
     are_urls = _are_urls(paths)
-    local = Root(None if base is not None else root, max_bytes)
-    if base is None and not are_urls.any():
-        local.check_text(paths, name)
-        return local
-    if base is not None and remote is None:
-        remote = Remote(base)
-    if remote is None:
+    is_local = root is None or not is_url(os.fsencode(root))
+    if is_local and remote is None and are_urls.any():
         raise _not_asked_for(paths, name, are_urls)
-    source = RemoteSource(local, remote, base, max_bytes)
+    source = source_of(root, remote if are_urls.any() else None, max_bytes)
     source.check_text(paths, name)
     return source
+
+
+def source_of(root: str | os.PathLike[str] | None, remote: Remote | None, max_bytes: int) -> Root | RemoteSource:
+    """Return where pictures are, whatever their paths; arguments as of `open_source`."""
+    base = os.fspath(root).rstrip("/") + "/" if root is not None and is_url(os.fsencode(root)) else None
+    local = Root(None if base is not None else root, max_bytes)
+    if base is not None:
+        return RemoteSource(local, remote or Remote(base), base, max_bytes)
+    return local if remote is None else RemoteSource(local, remote, None, max_bytes)
 
 
 class RemoteSource:

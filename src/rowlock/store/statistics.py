@@ -15,6 +15,7 @@ from rowlock.store.files import write_json
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping
 
     from rowlock.arrays import AnyArray, Int64Array
 
@@ -77,7 +78,29 @@ class ColumnStatistics:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a small JSON file, so that another run or a prediction uses the same numbers, exactly."""
-        write_json(Path(path), {"format": FORMAT, "columns": self.columns, "num_rows": self.num_rows} | self._lists())
+        write_json(Path(path), self.to_dict())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `save` writes, for JSON."""
+        columns = None if self.columns is None else list(self.columns)
+        return {"format": FORMAT, "columns": columns, "num_rows": self.num_rows} | self._lists()
+
+    @staticmethod
+    def from_dict(content: Mapping[str, Any]) -> ColumnStatistics:
+        """Return what `to_dict` told.
+
+        Raises
+        ------
+        ConfigError
+            It is not that, or its parts do not fit together.
+        """
+        try:
+            parts = dict(content)
+            if parts.pop("format") != FORMAT:
+                raise ConfigError(f"the statistics are not of format {FORMAT!r}")
+            return _parsed(parts)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(f"these are not the statistics of columns: {error}") from error
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> ColumnStatistics:

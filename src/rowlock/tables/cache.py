@@ -64,9 +64,11 @@ class ColumnCache:
         if found is not None:
             return found
         self._make_folder()
-        with self._lock(name, start):  # several processes may want it at once: one makes it
+        with self._lock(name, start) as is_alone:  # several processes may want it at once: one makes it
             found = self._find(start)
             if found is None:
+                if is_alone:
+                    self._remove(start, ".partial")  # of processes that were killed
                 self._make(name, start)
                 found = self._find(start)
         if found is None:
@@ -97,7 +99,6 @@ class ColumnCache:
         began = time.monotonic()
         partial = self._folder / f"{start}.{os.getpid()}-{secrets.token_hex(4)}.partial"
         try:
-            self._remove(start, ".partial")  # of processes that were killed: who lives holds the lock
             self._write(name, partial)
             num_bytes = partial.stat().st_size
             whole = f"{start}-{self._table.identity}-{_digest(_map(partial)):016x}.arrow"
@@ -143,7 +144,7 @@ class ColumnCache:
     def _make_folder(self) -> None:
         try:
             make_folder(self._folder)
-            if not os.access(self._folder, os.W_OK):
+            if not os.access(self._folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
                 raise PermissionError(13, "Permission denied", str(self._folder))
         except OSError as error:
             raise ConfigError(
@@ -153,18 +154,16 @@ class ColumnCache:
             ) from error
 
     @contextlib.contextmanager
-    def _lock(self, name: str, start: str) -> Iterator[None]:
-        """Wait until no other process makes this column; on file systems without locks, all make it."""
+    def _lock(self, name: str, start: str) -> Iterator[bool]:
+        """Wait until no other process makes this column; False on file systems without locks, where all make it."""
         try:
-            descriptor = os.open(self._folder / f"{start}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(
+                self._folder / f"{start}.lock", os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600
+            )
         except OSError as error:
             raise self._unwritable(name, error) from error
         try:
-            with contextlib.suppress(OSError, ImportError):
-                import fcntl  # noqa: PLC0415 - POSIX only
-
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
+            yield _is_locked(descriptor)
         finally:
             os.close(descriptor)
 
@@ -178,6 +177,16 @@ class ColumnCache:
             " What was there before is as it was. While a column is converted, it takes twice its size, uncompressed;"
             " make room, or name another folder: cache=, or the environment variable ROWLOCK_CACHE."
         )
+
+
+def _is_locked(descriptor: int) -> bool:
+    try:
+        import fcntl  # noqa: PLC0415 - POSIX only
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except (ImportError, OSError):
+        return False
+    return True
 
 
 def _map(path: Path) -> Any:

@@ -20,10 +20,7 @@ __all__ = ["Spool", "spool_type"]
 _VARIABLE = (pa.types.is_large_string, pa.types.is_large_binary)
 _SMALL_TEXT = (pa.types.is_string, pa.types.is_string_view)
 _SMALL_BINARY = (pa.types.is_binary, pa.types.is_binary_view)
-_LISTS = (
-    pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list, pa.types.is_list_view,
-    pa.types.is_large_list_view,
-)  # fmt: skip
+_LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 
 
 def spool_type(kind: Any) -> Any:

@@ -1,0 +1,151 @@
+"""``rowlock predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.box import SIMPLE
+from rich.markup import escape
+from rich.table import Table
+
+from rowlock.cli.choices import KeyType, OnError, Part
+from rowlock.cli.commands import examples
+from rowlock.cli.terminal import console, errors
+from rowlock.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rowlock.training.explain import Explanation, Importance
+
+__all__ = ["predict"]
+
+
+@examples(
+    "rowlock predict run new.parquet predictions.parquet",
+    "rowlock predict run new.csv predictions.csv --features growth=new-growth.zarr --on-error mask",
+    "rowlock predict run labelled.parquet predictions.parquet --explain --part test",
+)
+def predict(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished `rowlock train`.", show_default=False)],
+    table: Annotated[
+        Path, typer.Argument(help="The table: Parquet, Arrow or CSV; no target needed.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Argument(help="What to write: .parquet, .csv or .arrow.", show_default=False)],
+    features: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=STORE", help="Where a store is now; repeatable.")
+    ] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder that relative paths of pictures start from.")] = None,
+    part: Annotated[
+        Part | None, typer.Option(help="Only the rows of the table that were in this part of the training's split.")
+    ] = None,
+    on_error: Annotated[
+        OnError, typer.Option(help="What becomes of rows that cannot be read; mask: their predictions stay empty.")
+    ] = OnError.raise_,
+    batch_size: Annotated[int | None, typer.Option(help="Rows a batch; default that of the training.")] = None,
+    key_type: Annotated[
+        KeyType | None, typer.Option(help="What the keys of a CSV file are; default as in training.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what is there, once the new one is whole.")
+    ] = False,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain", help="Say too which inputs and columns matter (needs the target); beside OUT, as .explain.csv."
+        ),
+    ] = False,
+    explain_rows: Annotated[int, typer.Option(help="At most so many rows for that, by chance.")] = 2000,
+    explain_columns: Annotated[int, typer.Option(help="Columns an input that are measured in full.")] = 20,
+    explain_repeats: Annotated[int, typer.Option(help="Permutations of each.")] = 5,
+    seed: Annotated[int, typer.Option(help="Seed of the permutations.")] = 0,
+) -> None:
+    """Predict for every row of a table, once and in its order; refuses data that the model was not made for."""
+    from rowlock.training import Run
+    from rowlock.training.tables import check_place, write_table
+
+    check_place(out, overwrite=overwrite)
+    beside = out.with_name(f"{out.stem}.explain.csv")
+    if explain:
+        check_place(beside, overwrite=overwrite)
+    trained = Run.open(run)
+    frame = _read(table, trained, key_type)
+    if part is not None:
+        frame = trained.part_of(frame, part.value)
+    stores = _stores(features)
+    moved = _root(frame, root)
+    trained.check(frame, features=stores, with_target=explain)
+    with errors.status("predicting"):
+        predictions = trained.predict(
+            frame, features=stores, root=moved, on_error=on_error.value, batch_size=batch_size
+        )
+    write_table(predictions, out, overwrite=overwrite)
+    _say(predictions, out)
+    if explain:
+        with errors.status("shuffling inputs and columns"):
+            found = trained.explain(frame, rows=explain_rows, columns=explain_columns, repeats=explain_repeats,
+                                    seed=seed, features=stores, root=moved)  # fmt: skip
+        write_table(found.table(), beside, overwrite=overwrite)
+        _show(found, beside)
+
+
+def _read(path: Path, trained: Any, key_type: KeyType | None) -> Any:
+    from rowlock.cli.tables import read_table
+
+    spec = trained.spec
+    texts = [told["column"] for told in spec.inputs.values() if told["kind"] == "images"]
+    named = None if key_type is None else key_type.value
+    if named is None and path.suffix.lower() == ".csv":
+        named = spec.key_type
+    if spec.key is None:
+        return read_table(path, text=texts)
+    return read_table(path, key=spec.key, key_type=named, text=texts)
+
+
+def _root(frame: Any, given: Path | None) -> str | None:
+    from rowlock.cli.tables import recorded_root
+
+    found = given if given is not None else recorded_root(frame)
+    return None if found is None else str(found)
+
+
+def _stores(given: list[str] | None) -> dict[str, str]:
+    found = {}
+    for text in given or []:
+        name, separator, address = text.partition("=")
+        if not separator or not name or not address:
+            raise ConfigError(f"--features says NAME=STORE, not {text!r}")
+        found[name] = address
+    return found
+
+
+def _say(predictions: Any, out: Path) -> None:
+    column = next(name for name in predictions.column_names if name.startswith("predicted_"))
+    num_missing = predictions.column(column).null_count
+    console.print(f"{predictions.num_rows:,} rows predicted: [bold]{escape(str(out))}[/]", soft_wrap=True)
+    if num_missing:
+        errors.print(f"[yellow]note[/]: {num_missing:,} of them could not be read; their predictions are empty")
+
+
+def _show(found: Explanation, beside: Path) -> None:
+    console.print(
+        f"\n[bold]{found.metric.replace('_', ' ')} is {found.value:.4f} on {found.num_rows:,} rows[/]; shuffled among"
+        " them, an input or a column takes from it"
+    )
+    table = Table(box=SIMPLE, pad_edge=False)
+    table.add_column("input")
+    table.add_column("column")
+    table.add_column("drop", justify="right")
+    table.add_column("spread", justify="right")
+    table.add_column("loss rises by", justify="right")
+    for one in found.inputs:
+        table.add_row(*_cells(one), style="bold")
+    for one in found.columns:
+        table.add_row(*_cells(one))
+    console.print(table)
+    console.print(f"[dim]mean and deviation of {found.repeats} permutations;[/] {escape(str(beside))}", soft_wrap=True)
+
+
+def _cells(one: Importance) -> tuple[str, ...]:
+    what = "(all of it)" if one.column is None else one.column
+    return escape(one.input), escape(what), f"{one.drop:+.4f}", f"{one.spread:.4f}", f"{one.loss_rise:+.4f}"
