@@ -13,14 +13,15 @@ help: ## this list
 demo: $(DEMO_VENV)/done ## make a small data set, train three models on it, print and draw what came out
 	$(DEMO_VENV)/bin/rowlock demo
 
-test: $(VENV)/done ## every test; those with a framework on each backend (demo and examples on TensorFlow)
-	$(VENV)/bin/python -m pytest -m "not framework"
+test: $(VENV)/done ## every test; those with Keras on each backend (demo and examples on TensorFlow), other frameworks once
+	$(VENV)/bin/python -m pytest -m "not framework and not adapter"
+	$(VENV)/bin/python -m pytest -m "adapter and not framework"
 	KERAS_BACKEND=tensorflow $(VENV)/bin/python -m pytest -m framework
 	KERAS_BACKEND=jax $(VENV)/bin/python -m pytest -m "framework and not slow"
 	KERAS_BACKEND=torch $(VENV)/bin/python -m pytest -m "framework and not slow"
 
 test-fast: $(VENV)/done ## the tests that take seconds and need no framework
-	$(VENV)/bin/python -m pytest -m "not slow and not framework"
+	$(VENV)/bin/python -m pytest -m "not slow and not framework and not adapter"
 
 check: $(VENV)/done ## format, lint, types
 	$(VENV)/bin/ruff format --check .
@@ -44,7 +45,7 @@ $(VENV)/done: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Rowlock needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python $(PIP) --upgrade "pip>=25.1"
-	$(VENV)/bin/python $(PIP) --group check --group docs --group test --editable '.[keras,jax,torch,tensorflow,plot]'
+	$(VENV)/bin/python $(PIP) --group check --group docs --group test --editable '.[keras,jax,torch,tensorflow,ray,plot]'
 	touch $@
 
 $(DEMO_VENV)/done: pyproject.toml constraints.txt

@@ -1,8 +1,12 @@
 """Settings and the smallest of helpers that all tests share."""
 
 import contextlib
+import json
 import os
 import signal
+import socket
+import subprocess
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -53,3 +57,37 @@ def time_limit():
             signal.signal(signal.SIGALRM, before)
 
     return limited
+
+
+@pytest.fixture
+def run_ranks():
+    """Return a function that runs a script as several processes, and gives what each printed last, read as JSON.
+
+    The script gets rank, world_size and a free port as its arguments.
+    """
+    children = []
+
+    def run(script, *, world_size=2, seconds=150, **environment):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        children.extend(
+            subprocess.Popen(
+                [sys.executable, "-c", script, str(rank), str(world_size), str(port)],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=os.environ | environment,
+            )
+            for rank in range(world_size)
+        )
+        said = [child.communicate(timeout=seconds) for child in children]
+        for child, (_, complaints) in zip(children, said, strict=True):
+            assert child.returncode == 0, complaints[-3000:]
+        return [json.loads(out.strip().splitlines()[-1]) for out, _ in said]
+
+    yield run
+    for child in children:
+        if child.poll() is None:
+            child.kill()
+            child.communicate()

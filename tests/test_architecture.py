@@ -14,29 +14,31 @@ LAYERS = [
     "errors",
     "arrays",
     "arguments backend memory meter processors",
-    "retries",
-    "key_kernels permutation_kernel",
+    "blocks private_folder retries",
+    "join_kernels key_kernels permutation_kernel split_kernel",
     "keys permutation",
     "list_columns orders store",
     "pictures",
-    "picture_cache table",
+    "codes picture_cache remote",
     "sources",
+    "tables",
+    "table",
     "inputs.access inputs.base inputs.image_arguments inputs.key_join inputs.number_lists inputs.piece_cache",
     "inputs.foreign inputs.list_mask inputs.tokens",
     "inputs.matrices inputs.scaling inputs.scaling_kernels",
-    "inputs.joining inputs.scaled",
+    "inputs.images_reader inputs.joining inputs.scaled",
     "inputs.columns inputs.features inputs.images inputs.images_mask inputs.tokens_mask",
     "inputs",
     "bad_rows batch",
-    "fitting gathering masks plan roles sampling split",
+    "fingerprints fitting gathering masks plan roles sampling selection split",
     "dataset",
     "jobs",
     "pool",
     "advice engine",
     "state stats",
-    "loader packing",
-    "progress",
-    "keras torch jax ray",
+    "hashing loader packing",
+    "handover progress",
+    "keras torch jax tensorflow ray",
     "__init__",
     "demo folders machine notes selftest store_report training",
     "checking looking showing",
@@ -87,7 +89,7 @@ def test_importing_rowlock_loads_no_framework_and_no_compiler():
         "import sys, rowlock;"
         "print([m for m in ('keras','torch','jax','tensorflow','ray','numba','tensorstore','blosc2',"
         "'h5py','pyarrow.parquet','PIL','pandas','polars',"
-        "'scipy','matplotlib','simplejpeg','typer') if m in sys.modules])"
+        "'scipy','matplotlib','simplejpeg','typer','urllib3','obstore') if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert found.stdout.strip() == "[]"

@@ -558,9 +558,10 @@ def test_what_is_missing_is_read_ahead_from_the_pictures_themselves(pictures, ca
     reader = opened(pictures, cache)
     gathered(reader, range(30))
     paths = reader._paths.take(np.arange(NUM_PICTURES))
-    missing = reader._cache.will_need([*paths[30:], *paths[:30]])
+    pictures = [(path, reader._source.version(path)) for path in paths]
+    missing = reader._cache.will_need([*pictures[30:], *pictures[:30]])
     assert missing == paths[30:]
-    assert reader._cache.will_need(paths[:30]) == []
+    assert reader._cache.will_need(pictures[:30]) == []
     reader.will_need(np.arange(NUM_PICTURES))
 
 

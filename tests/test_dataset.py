@@ -143,10 +143,25 @@ def test_a_dataset_that_cannot_be_is_refused_before_anything_is_read(frame, argu
         rl.Dataset(frame, **{"inputs": {"age": rl.Column("age")}, **arguments})
 
 
-@pytest.mark.parametrize("frame", [[1, 2], {"a": [1]}, None, "table.csv", np.zeros((2, 2))])
+@pytest.mark.parametrize("frame", [[1, 2], {"a": [1]}, None, np.zeros((2, 2))])
 def test_what_is_not_a_frame_is_refused(frame):
     with pytest.raises(ConfigError, match="must be a pandas, polars or Arrow frame"):
         rl.Dataset(frame, {"x": rl.Column("a")})
+
+
+def test_later_changes_to_the_frame_have_no_effect(frame):
+    data, before = dataset(frame), frame.copy()
+    expected = [part.keys.tolist() for part in dataset(before).split(0.5, 0.5, stratify="label", seed=1)]
+    frame.loc[:, "age"] = -1.0
+    frame.iloc[3, frame.columns.get_loc("label")] = "cow"
+    frame["price"] *= 0
+    del frame["object_id"]
+    assert ages(data) == before["age"].tolist()
+    assert [part.keys.tolist() for part in data.split(0.5, 0.5, stratify="label", seed=1)] == expected
+    assert data.frame.equals(before)
+    assert (
+        data.batches(2, weights="price").plan.sampled_by == dataset(before).batches(2, weights="price").plan.sampled_by
+    )
 
 
 @pytest.mark.parametrize("empty", [pd.DataFrame({"age": []}), pl.DataFrame({"age": []}), pa.table({"age": []})])

@@ -12,7 +12,6 @@ import rowlock as rl
 from rowlock.errors import ConfigError
 
 keras = pytest.importorskip("keras")
-from rowlock.keras import merge  # noqa: E402 - only where Keras is
 
 pytestmark = [
     pytest.mark.framework,
@@ -238,48 +237,6 @@ def test_no_thread_is_left_when_loaders_are_closed():
     assert not [thread for thread in set(threading.enumerate()) - before if thread.name == "rowlock"]
 
 
-def test_merge_joins_branches_column_wise_and_trains(tmp_path):
-    data = make()
-    dense = keras.Sequential([keras.Input((4,)), keras.layers.Dense(6, activation="relu")])
-    head = keras.Sequential([keras.layers.Dense(8, activation="relu"), keras.layers.Dense(1)])
-    model = merge({"facts": None, "features": dense}, head, data=data)
-    assert model.get_layer("concatenated").output.shape == (None, 7)
-    assert sorted(model.input) == ["facts", "features"]
-    model.compile(loss="mse")
-    model.fit(data.batches(4).to_keras(), epochs=2, verbose=0)
-    before = np.asarray(model.predict(data.batches(4, shuffle=False).to_keras(), verbose=0))
-    model.save(tmp_path / "merged.keras")
-    again = keras.saving.load_model(tmp_path / "merged.keras")
-    after = np.asarray(again.predict(data.batches(4, shuffle=False).to_keras(), verbose=0))
-    assert np.allclose(before, after)
-
-
-def test_merge_takes_functional_models_and_sequentials_without_a_shape():
-    data = make()
-    source = keras.Input((4,))
-    functional = keras.Model(source, keras.layers.Dense(2)(source))
-    unbuilt = keras.Sequential([keras.layers.Dense(3)])
-    model = merge({"facts": unbuilt, "features": functional}, keras.layers.Dense(1), data=data)
-    assert model.get_layer("concatenated").output.shape == (None, 5)
-
-
-@pytest.mark.parametrize(
-    ("branches", "message"),
-    [
-        ({"features": None}, "joins two or more branches, not 1"),
-        ({"facts": None, "features": None}, r"'facts' is passed straight through.*data=dataset"),
-        ({"features": [(2, 2)], "facts": [(3,)]}, r"branch 'features' ends with shape \(None, 2, 2\).*Flatten"),
-    ],
-)
-def test_merge_says_what_is_missing(branches, message):
-    made = {
-        name: shape and keras.Sequential([keras.Input(shape[0]), keras.layers.Identity()])
-        for name, shape in branches.items()
-    }
-    with pytest.raises(ConfigError, match=message):
-        merge(made, keras.layers.Dense(1))
-
-
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_slices_of_separate_fits_go_on_to_rows_that_were_not_seen(steps):
     batches = make().batches(4, seed=5).to_keras()
@@ -305,17 +262,6 @@ def test_a_loader_that_goes_on_within_an_epoch_says_so():
     resumed.load_state_dict(loader.state_dict())
     with pytest.raises(Exception, match="5 of 6 steps are left"):
         plain_model().fit(resumed.to_keras(), verbose=0)
-
-
-def test_merge_compares_the_branches_with_the_data():
-    def branch(width):
-        return keras.Sequential([keras.Input((width,)), keras.layers.Dense(2)])
-
-    head = keras.layers.Dense(1)
-    with pytest.raises(ConfigError, match=r"branches are \['facts', 'feature'\].*inputs of the data are"):
-        merge({"facts": branch(1), "feature": branch(4)}, head, data=make())
-    with pytest.raises(ConfigError, match=r"branch 'features' takes rows of shape \(5,\), the data give \(4,\)"):
-        merge({"facts": branch(1), "features": branch(5)}, head, data=make())
 
 
 def test_stats_add_rate_and_waiting_to_the_history_of_every_epoch():

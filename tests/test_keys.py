@@ -244,3 +244,37 @@ def test_a_join_of_text_and_numbers_is_refused_with_both_shown():
 
 GOLDEN_NUMBERS = ["e220a8397b1dcdaf", "910a2dec89025cc1", "e4d971771b652c20", "2a67d7552e039ea7"]
 GOLDEN_TEXTS = ["39c1078d7e982ebf", "e8728ff34875185a", "2df282f7683792cc", "3d32f39f46230a0e"]
+
+
+@given(st.integers(0, 3000), st.integers(0, 64), st.integers(0, 2**32 - 1))
+def test_many_hashes_are_sorted_and_found_as_numpy_does(num_words, num_bits, seed):
+    """Few bits: many equal words, and many that differ in the lower bits alone."""
+    from rowlock.join_kernels import locate, sort_words
+
+    rng = np.random.default_rng(seed)
+    shift = np.uint64(rng.integers(0, 64))
+    words = (rng.integers(0, 2**num_bits, num_words, np.uint64, endpoint=num_bits < 64) if num_bits < 64
+             else rng.integers(0, 2**64 - 1, num_words, np.uint64, endpoint=True)) << shift  # fmt: skip
+    ordered, order = np.empty_like(words), np.empty(num_words, np.int64)
+    sort_words(words, ordered, order)
+    assert np.array_equal(ordered, np.sort(words))
+    assert np.array_equal(words[order], ordered)
+    stored = np.sort(rng.choice(words, num_words // 2)) if num_words else words
+    places = np.empty(num_words, np.int64)
+    locate(stored, ordered, places)
+    assert np.array_equal(places, np.searchsorted(stored, ordered))
+
+
+@pytest.mark.parametrize("kind", [np.int64, str])
+def test_a_join_of_many_keys_finds_each_and_misses_what_is_not_there(kind, rng):
+    numbers = rng.permutation(60_000)
+    stored = Keys.of(numbers[:50_000].astype(kind), "x")
+    runs = [
+        SortedRun.of(stored.take(slice(0, 30_000)).hash(), 0),
+        SortedRun.of(stored.take(slice(30_000, 50_000)).hash(), 30_000),
+    ]
+    asked = rng.integers(0, 60_000, 100_000)
+    found = KeyIndex(runs, lambda: stored, stored.kind, "store").find(Keys.of(asked.astype(kind), "x"))
+    place = np.full(60_000, -1)
+    place[numbers[:50_000]] = np.arange(50_000)
+    assert np.array_equal(found, place[asked])

@@ -8,6 +8,7 @@ from rowlock.batch import Batch
 from rowlock.dataset import Dataset
 from rowlock.engine import Engine
 from rowlock.errors import RowlockError
+from rowlock.hashing import hash_pictures
 from rowlock.inputs import (
     Column,
     Columns,
@@ -24,6 +25,7 @@ from rowlock.loader import Loader
 from rowlock.packing import pack
 from rowlock.pictures.augment import Augment
 from rowlock.plan import Plan
+from rowlock.remote.settings import Remote
 from rowlock.store import ColumnStatistics, FeatureStore
 
 __version__ = "0.1.0"
@@ -45,10 +47,12 @@ __all__ = [
     "Loader",
     "Plan",
     "Reader",
+    "Remote",
     "RowlockError",
     "Tokens",
     "TokensMask",
     "errors",
+    "hash_pictures",
     "pack",
 ]
 

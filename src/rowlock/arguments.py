@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,9 +10,17 @@ import numpy as np
 from rowlock.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rowlock.arrays import Int64Array
 
-__all__ = ["number_dtype", "row_numbers", "texts", "true_or_false", "whole_number"]
+__all__ = ["nearest", "number_dtype", "row_numbers", "texts", "true_or_false", "whole_number"]
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` for the name in `names` that is most like `name`, or nothing."""
+    found = difflib.get_close_matches(name, [str(other) for other in names], n=1)
+    return f" Did you mean {found[0]!r}?" if found else ""
 
 
 def whole_number(name: str, value: Any, least: int | None = None) -> int:

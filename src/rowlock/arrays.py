@@ -9,7 +9,17 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ALIGNMENT", "AnyArray", "ArraySpec", "BoolArray", "Int64Array", "UInt64Array", "empty_aligned"]
+__all__ = [
+    "ALIGNMENT",
+    "AnyArray",
+    "ArraySpec",
+    "BoolArray",
+    "Int64Array",
+    "UInt64Array",
+    "empty_aligned",
+    "one_arrow_array",
+    "row_type",
+]
 
 AnyArray: TypeAlias = NDArray[Any]
 BoolArray: TypeAlias = NDArray[np.bool_]
@@ -37,6 +47,20 @@ def empty_aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> AnyArray:
     memory = np.empty(num_bytes + ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % ALIGNMENT
     return memory[start : start + num_bytes].view(dtype).reshape(shape)
+
+
+def row_type(num_rows: int) -> type[np.signedinteger[Any]]:
+    """Return the smallest type for the numbers of many rows, -1 included: 4 bytes up to 2**31 of them."""
+    return np.int32 if num_rows <= np.iinfo(np.int32).max else np.int64
+
+
+def one_arrow_array(series: Any) -> Any:
+    """Return a narwhals Series as one Arrow array; without a copy where it is one already, in memory or mapped."""
+    native = series.to_native()
+    if getattr(native, "num_chunks", None) == 1:
+        return native.chunk(0)
+    array = series.to_arrow()
+    return array.combine_chunks() if hasattr(array, "combine_chunks") else array
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,6 +10,7 @@ import numpy as np
 from rowlock.arguments import row_numbers, whole_number
 from rowlock.bad_rows import BadRows, OnError, bad_rows_of, check_policy
 from rowlock.errors import AlignmentError, ConfigError
+from rowlock.fingerprints import changes_between, fingerprints_of
 from rowlock.fitting import known_statistics, measure, require_fitted, with_statistics
 from rowlock.gathering import Gathering, Slot
 from rowlock.inputs import Input, Labels
@@ -20,6 +20,7 @@ from rowlock.masks import rows_where
 from rowlock.plan import Last, Plan
 from rowlock.roles import Role, roles_of
 from rowlock.sampling import Sampling, balanced_order, check_sampling, weighted_order
+from rowlock.selection import Selection
 from rowlock.split import split_rows
 from rowlock.table import Table
 
@@ -57,8 +58,10 @@ class Dataset:
 
     Parameters
     ----------
-    frame : pandas.DataFrame, polars.DataFrame, pyarrow.Table, ...
-        The table, given once; everything else names its columns. Later changes to it have no effect here.
+    frame : pandas.DataFrame, polars.DataFrame, pyarrow.Table, ..., or str or path
+        The table, given once; everything else names its columns. Later changes to it have no effect here. Or the
+        address of a Parquet or Arrow IPC (Feather) file, or of a folder of Parquet files, which may be larger than
+        memory: the columns that are needed are converted once, kept in `cache`, and mapped.
     inputs : dict of str to Input
         What a model gets, under the names of its inputs: `Images`, `Features`, `Columns`, ...
     target : Input or dict of str to Input, optional
@@ -70,12 +73,17 @@ class Dataset:
         Column of numbers: the weight of each row in the loss.
     missing : {"raise", "drop"}
         What becomes of rows whose key a store does not have; what was left out is in `dropped`.
+    cache : str or path, optional
+        Folder for the columns of a table that is a file; by default what the environment variable ``ROWLOCK_CACHE``
+        says, else beside the table, ``table.parquet.rowlock``. It may be deleted at any time.
 
     Raises
     ------
     ConfigError
         A wrong column, keys that do not join, a target with missing values, ...; the message names the
         column, the first values, and what to do.
+    SourceError
+        A table file is damaged, is not there, or was changed while it was in use.
     """
 
     def __init__(
@@ -87,15 +95,16 @@ class Dataset:
         key: str | None = None,
         sample_weight: str | None = None,
         missing: str = "raise",
+        cache: str | os.PathLike[str] | None = None,
     ) -> None:
         if missing not in ("raise", "drop"):
             raise ConfigError(f"missing must be 'raise' or 'drop', not {missing!r}")
         named = roles_of(inputs, target, sample_weight)
-        table = Table(frame, key=key, missing=missing)
+        table = Table(frame, key=key, missing=missing, cache=cache)
         keys = table.row_keys()
         slots = tuple(Slot(role, name, what.open(table, name or role)) for role, name, what in named)
         self._opened = _Opened(table, keys, slots, tuple(named))
-        self._rows: Int64Array | None = None
+        self._selection = Selection(table.num_rows)
         self._is_measured = False
         self._labels = {name: what for role, name, what in named if role == "target" and isinstance(what, Labels)}
         for slot, (_, _, what) in zip(slots, named, strict=True):
@@ -103,7 +112,7 @@ class Dataset:
         self._leave_out_missing()
 
     def __len__(self) -> int:
-        return self._opened.table.num_rows if self._rows is None else len(self._rows)
+        return len(self._selection)
 
     def __repr__(self) -> str:
         parts = [f"{slot.label} {slot.reader.spec.dtype}{list(slot.reader.spec.shape)}" for slot in self._slots]
@@ -122,6 +131,11 @@ class Dataset:
     def target_specs(self) -> dict[str, ArraySpec]:
         """Shape and dtype of one row of each target; a single target has the name ``""``."""
         return {slot.name: slot.reader.spec for slot in self._slots if slot.role == "target"}
+
+    @property
+    def has_sample_weight(self) -> bool:
+        """Whether a column weighs the rows."""
+        return any(slot.role == "sample_weight" for slot in self._slots)
 
     @property
     def classes(self) -> Any:
@@ -149,21 +163,21 @@ class Dataset:
         frame
             The key under its name first. Without ``key=``: of pandas by its index, of others a column ``row``.
         """
-        return self._opened.table.beside_keys(self._all_table_rows, self.keys, columns, missing)
+        return self._opened.table.beside_keys(self._selection.chosen, self.keys, columns, missing)
 
     def target_column(self, name: str = "") -> AnyArray | None:
         """Return a target of every row, shape (len, ...), or None where it is not of the table's columns."""
         for slot in self._slots:
             if slot.role == "target" and slot.name == name and isinstance(slot.reader, ArrayReader):
                 values = slot.reader.spec.empty(len(self))
-                slot.reader.gather(self._all_table_rows, values, None)
+                slot.reader.gather(self._selection.all(), values, None)
                 return values
         return None
 
     @property
     def keys(self) -> AnyArray:
         """Identity of each row, int64 or object (str), shape (len,)."""
-        return self._opened.keys.values(self._all_table_rows)
+        return self._opened.keys.values(self._selection.chosen)
 
     @property
     def dropped(self) -> dict[str, AnyArray]:
@@ -173,8 +187,21 @@ class Dataset:
 
     @property
     def frame(self) -> Any:
-        """The dataset's rows of the table, in its order, as a frame of the kind that was given."""
-        return self._opened.table.take(self._all_table_rows)
+        """The dataset's rows of the table, in its order, as a frame of the kind that was given.
+
+        Of a table that is a file, a pyarrow.Table of all columns: mapped, where the dataset has all rows; else in
+        memory, and refused where that would take more than a quarter of it.
+        """
+        return self._opened.table.take(self._selection.chosen)
+
+    def column(self, name: str) -> Any:
+        """Return one column of the dataset's rows, in their order, as a Series of the frame's kind.
+
+        Of a table that is a file, a pyarrow.ChunkedArray; mapped, where the dataset has all rows. For masks::
+
+            data.where(pc.greater(data.column("age"), 3))
+        """
+        return self._opened.table.take_column(name, self._selection.chosen)
 
     def select(self, rows: Any) -> Dataset:
         """Return the dataset of the given rows, in the given order; repeats are allowed.
@@ -188,7 +215,7 @@ class Dataset:
         if len(chosen) == 0:
             raise ConfigError("no row is selected; a dataset has one or more")
         check_rows(chosen, len(self))
-        return self._of(self._table_rows(chosen))
+        return self._of(self._selection.of(chosen))
 
     def where(self, mask: Any) -> Dataset:
         """Return the dataset of the rows where `mask` is true.
@@ -200,8 +227,8 @@ class Dataset:
             Series must carry this dataset's index: one made from another frame, or sorted, is refused.
         """
         index = self._opened.table.frame_index()
-        own = None if index is None else index.take(self._all_table_rows)
-        return self._of(self._table_rows(rows_where(mask, len(self), own)))
+        own = None if index is None else index.take(self._selection.all())
+        return self._of(self._selection.of(rows_where(mask, len(self), own)))
 
     def without(self, bad_rows: Iterable[BadRow] | str | os.PathLike[str]) -> Dataset:
         """Return the dataset without the given bad rows: ``loader.bad_rows``, or the path of a ``bad_rows_file``."""
@@ -210,8 +237,7 @@ class Dataset:
         check_rows(bad, self._opened.table.num_rows)
         if self._opened.keys.values(bad).tolist() != [entry.key for entry in entries]:
             raise AlignmentError("these bad rows have other keys in this dataset: they were listed for another one")
-        table_rows = self._all_table_rows
-        kept = table_rows[~np.isin(table_rows, bad)]
+        kept = self._selection.without(bad)
         if len(kept) == 0:
             raise ConfigError(f"nothing is left of the {len(self)} rows without these {len(bad)} bad ones")
         return self._of(kept)
@@ -231,7 +257,7 @@ class Dataset:
         kept = [slot.role != "input" or slot.name in names for slot in self._slots]
         slots = tuple(slot for slot, stays in zip(self._slots, kept, strict=True) if stays)
         roles = tuple(role for role, stays in zip(self._opened.roles, kept, strict=True) if stays)
-        return self._of(self._rows, slots, roles=roles)
+        return self._of(self._selection, slots, roles=roles)
 
     def split(
         self, *fractions: float, stratify: str | None = None, group: str | None = None, seed: int = 0
@@ -260,10 +286,10 @@ class Dataset:
                 " train, valid = data.split(0.9, 0.1); train, valid = train.fit_statistics(valid)"
             )
         seed = whole_number("seed", seed)
-        strata = None if stratify is None else self._opened.table.codes(stratify, self._all_table_rows)
-        groups = None if group is None else self._opened.table.codes(group, self._all_table_rows)
+        strata = None if stratify is None else self._opened.table.codes(stratify, self._selection.chosen)
+        groups = None if group is None else self._opened.table.codes(group, self._selection.chosen)
         parts = split_rows(len(self), fractions, seed=seed, strata=strata, groups=groups)
-        return tuple(self._of(self._table_rows(rows)) for rows in parts)
+        return tuple(self._of(self._selection.of(rows)) for rows in parts)
 
     def fit_statistics(self, *others: Dataset, progress: Progress = None) -> tuple[Dataset, ...]:
         """Measure these rows (those of training), and standardise and fill these and the others by what was found.
@@ -298,8 +324,8 @@ class Dataset:
         """
         if not all(isinstance(other, Dataset) for other in others):
             raise ConfigError("fit_statistics takes the other parts: train.fit_statistics(valid, test)")
-        found = measure(self._slots, self._opened.keys, self._all_table_rows, progress)
-        own = self._of(self._rows, with_statistics(self._slots, found), is_measured=True)
+        found = measure(self._slots, self._opened.keys, self._selection.all(), progress)
+        own = self._of(self._selection, with_statistics(self._slots, found), is_measured=True)
         return own, *(other.with_statistics(found) for other in others)
 
     def with_statistics(self, statistics: Mapping[str, ColumnStatistics]) -> Dataset:
@@ -315,7 +341,7 @@ class Dataset:
         ConfigError
             An input asks for some and is not named, has some already, or has other columns.
         """
-        return self._of(self._rows, with_statistics(self._slots, statistics))
+        return self._of(self._selection, with_statistics(self._slots, statistics))
 
     @property
     def statistics(self) -> dict[str, ColumnStatistics]:
@@ -450,20 +476,11 @@ class Dataset:
     @cached_property
     def fingerprints(self) -> dict[str, str]:
         """What tells these data from others: a short text for the rows and their keys, and one an input."""
-        rows = hashlib.blake2b(self._opened.keys.hash().data, digest_size=8)
-        rows.update(b"" if self._rows is None else self._rows.data)
-        named = {f"{slot.role}:{slot.name}": slot.reader.fingerprint for slot in self._slots}
-        return {"rows": f"{len(self)}:{rows.hexdigest()}", **named}
+        return fingerprints_of(self._slots, self._opened.keys, self._selection)
 
     def changes_since(self, fingerprints: Mapping[str, str]) -> list[str]:
         """Return in words what is not as it was when `fingerprints` were taken; appended store rows do not count."""
-        readers = {f"{slot.role}:{slot.name}": slot.reader for slot in self._slots}
-        changes = []
-        for name in dict.fromkeys([*fingerprints, *self.fingerprints]):
-            was, now = fingerprints.get(name, "nothing"), self.fingerprints.get(name, "nothing")
-            if was != now and not (name in readers and readers[name].extends(was)):
-                changes.append(f"{name} was {was}, is {now}")
-        return changes
+        return changes_between(fingerprints, self.fingerprints, self._slots)
 
     def gather(self, rows: Int64Array, draw: Draw | None = None) -> Batch:
         """Read the given rows of this dataset into a batch, in the calling thread: the slow, obvious way.
@@ -484,32 +501,25 @@ class Dataset:
         """Return the given rows as a batch in the making."""
         check_rows(rows, len(self))
         require_fitted(self._slots)
-        return Gathering(self._slots, self._opened.keys, rows, self._table_rows(rows), draw, on_error)
+        return Gathering(self._slots, self._opened.keys, rows, self._selection.at(rows), draw, on_error)
 
     def close(self) -> None:
         """Release the stores that this dataset opened, for all parts of it."""
         for slot in self._slots:
             slot.reader.close()
 
-    @property
-    def _all_table_rows(self) -> Int64Array:
-        return np.arange(len(self)) if self._rows is None else self._rows
-
     def _sampling_order(self, sampling: Sampling | None, weights: str | None) -> Order | None:
         check_sampling(sampling, weights)
         if sampling is not None:
             targets = [slot for slot in self._slots if slot.role == "target"]
-            return balanced_order(targets, self._labels, self._all_table_rows)
+            return balanced_order(targets, self._labels, self._selection.all())
         if weights is not None:
-            return weighted_order(self._opened.table, weights, self._all_table_rows, self._opened.keys)
+            return weighted_order(self._opened.table, weights, self._selection.all(), self._opened.keys)
         return None
-
-    def _table_rows(self, rows: Int64Array) -> Int64Array:
-        return rows if self._rows is None else self._rows[rows]
 
     def _of(
         self,
-        table_rows: Int64Array | None,
+        selection: Selection,
         slots: tuple[Slot, ...] | None = None,
         *,
         roles: tuple[Role, ...] | None = None,
@@ -519,17 +529,15 @@ class Dataset:
         opened = self._opened
         part._opened = opened._replace(slots=opened.slots if slots is None else slots, roles=roles or opened.roles)
         part._labels = self._labels
-        part._rows = table_rows
+        part._selection = selection
         part._is_measured = self._is_measured or is_measured
         return part
 
     def _leave_out_missing(self) -> None:
         missing = [slot.reader.missing_rows for slot in self._slots if slot.reader.missing_rows is not None]
         if missing:
-            kept = np.ones(self._opened.table.num_rows, np.bool_)
-            kept[np.concatenate(missing)] = False
-            self._rows = np.flatnonzero(kept)
-            if len(self._rows) == 0:
+            self._selection = self._selection.without(np.concatenate(missing))
+            if len(self) == 0:
                 raise AlignmentError("no row is left: none of the frame's keys is in all of the stores")
 
 

@@ -8,6 +8,7 @@ engine, so both can be forgotten; a finaliser takes their tasks out of the queue
 from __future__ import annotations
 
 import atexit
+import itertools
 import os
 import weakref
 from collections import deque
@@ -135,6 +136,15 @@ class Stream(Generic[JobT]):
         self._fill_ahead(number + 1)
         job: JobT = entry.job
         return job
+
+    def done(self, number: int, num_jobs: int) -> list[JobT]:
+        """Return the jobs from `number` on that are done, up to the first that is not; they stay to be taken."""
+        found: list[JobT] = []
+        for entry in itertools.islice(self._window, num_jobs):
+            if entry.number != number + len(found) or not entry.is_done or entry.errors:
+                break
+            found.append(entry.job)
+        return found
 
     def close(self) -> None:
         """Forget what was prepared; may be called again, also from finalisers and signal handlers."""

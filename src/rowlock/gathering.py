@@ -9,7 +9,7 @@ import numpy as np
 
 from rowlock.bad_rows import BadRow
 from rowlock.batch import Batch
-from rowlock.errors import RowError
+from rowlock.errors import LoaderClosedError, RowError
 from rowlock.meter import Meter, stage
 from rowlock.retries import retried
 
@@ -26,8 +26,8 @@ __all__ = ["Gathering", "Piece", "Slot"]
 _OF_THE_USER = (KeyboardInterrupt, SystemExit)
 """In the main thread these are the user's wish to stop, and pass."""
 
-_NEVER_BAD_ROWS = (OSError, MemoryError, KeyboardInterrupt, SystemExit, GeneratorExit)
-"""A mount that fails or a user who interrupts must not shrink the data set."""
+_NEVER_BAD_ROWS = (OSError, MemoryError, LoaderClosedError, KeyboardInterrupt, SystemExit, GeneratorExit)
+"""A mount that fails, or a user who interrupts or closes, must not shrink the data set."""
 
 
 class Slot(NamedTuple):
@@ -88,13 +88,11 @@ class Gathering:
         self._on_error = on_error
         self._errors: list[tuple[int, int, RowError]] = []  # place in the batch, slot, what happened
         self._arrays: list[AnyArray] = []
+        self._made: Batch | None = None
+        self.num_rows = len(rows)
+        """Rows of the batch, those that turn out bad included."""
         self.costs: list[tuple[str, Meter]] = []
         """Name of an input and what was spent on it, one entry a piece and input."""
-
-    @property
-    def num_rows(self) -> int:
-        """Rows of the batch, those that turn out bad included."""
-        return len(self._rows)
 
     @property
     def num_bytes(self) -> int:
@@ -149,7 +147,7 @@ class Gathering:
         return scratch_bytes
 
     def batch(self, step: int, epoch: int, *, num_padded: int | None = None) -> Batch:
-        """Return the filled batch.
+        """Return the filled batch; the same object, however often it is asked for.
 
         Parameters
         ----------
@@ -157,6 +155,11 @@ class Gathering:
         num_padded : int, optional
             Rows at the end that only fill it up: they weigh nothing. None: it has no weights of its own.
         """
+        if self._made is None:
+            self._made = self._make(step, epoch, num_padded)
+        return self._made
+
+    def _make(self, step: int, epoch: int, num_padded: int | None) -> Batch:
         if self._errors and self._on_error == "skip":
             self._leave_out_bad()
         weight = self._weight(num_padded)

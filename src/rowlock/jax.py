@@ -1,11 +1,15 @@
-"""JAX: batches of device arrays."""
+"""JAX: batches of device arrays, sent ahead."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from rowlock.arrays import ArraySpec
 from rowlock.batch import Batch
 from rowlock.errors import ConfigError, MissingDependencyError
+from rowlock.handover import FrameworkBatches, SentAhead
 
 try:
     import jax
@@ -13,44 +17,117 @@ except ModuleNotFoundError as error:
     raise MissingDependencyError("JAX is not installed: pip install 'rowlock[jax]'") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from rowlock.arrays import AnyArray
     from rowlock.dataset import Dataset
     from rowlock.loader import Loader
 
-__all__ = ["JaxBatches", "refuse_64_bits"]
+__all__ = ["JaxBatches", "refuse_64_bits", "shard"]
+
+_WEIGHT = "sample_weight"
 
 
-class JaxBatches:
+class JaxBatches(FrameworkBatches):
     """A loader's batches as JAX arrays; made by `Loader.to_jax`.
 
     Parameters
     ----------
     loader : Loader
-    sharding : jax.sharding.Sharding, optional
-        How the rows lie on the devices; each process passes its own part. By default the default device.
+    sharding : jax.sharding.Sharding or dict of them, optional
+        How the rows of all ranks together lie on the devices of all processes: each array is the global one, and
+        its rows are those of rank 0, then those of rank 1, ... A dict has one for each name: of inputs, of targets
+        (``"target"`` where there is one), and ``"sample_weight"``. By default arrays are this rank's own, on the
+        default device.
+    prefetch : int
+        Most batches that are sent ahead of the one that is delivered.
+
+    Raises
+    ------
+    ConfigError
+        JAX would cut numbers to 32 bits; the sharding gives this process other rows than `shard` does, or the last
+        batch of an epoch cannot be divided so.
     """
 
-    def __init__(self, loader: Loader, *, sharding: Any = None) -> None:
+    def __init__(self, loader: Loader, *, sharding: Any = None, prefetch: int = 2) -> None:
         refuse_64_bits(loader.dataset)
         self.loader = loader
         self.sharding = sharding
-
-    def __len__(self) -> int:
-        return len(self.loader)
+        if sharding is not None:
+            self._check_shardings()
+        self._ahead = SentAhead(loader, self._sent, prefetch)
 
     def __iter__(self) -> Iterator[Batch]:
-        return map(self._sent, iter(self.loader))  # not a generator, which an error would end
+        if self.sharding is None:
+            self.warn_if_whole(jax.process_count(), "rowlock.jax.shard()")
+        return self.loader.epoch(self._ahead)
 
     def _sent(self, batch: Batch) -> Batch:
-        arrays = (batch.inputs, batch.target, batch.sample_weight)
-        inputs, target, weight = jax.tree.map(self._put, arrays)
-        return Batch(inputs, target, weight, batch.keys, batch.rows, batch.step, batch.epoch)
+        target: Any = batch.target
+        if isinstance(target, dict):
+            target = self._all_sent(target)
+        elif target is not None:
+            target = self._put("target", target)
+        weight = None if batch.sample_weight is None else self._put(_WEIGHT, batch.sample_weight)
+        return Batch(self._all_sent(batch.inputs), target, weight, batch.keys, batch.rows, batch.step, batch.epoch)
 
-    def _put(self, array: Any) -> Any:
+    def _all_sent(self, arrays: Mapping[str, AnyArray]) -> dict[str, Any]:
+        return {name: self._put(name, array) for name, array in arrays.items()}
+
+    def _put(self, name: str, array: AnyArray) -> Any:
         if self.sharding is None:
             return jax.device_put(array)
-        return jax.make_array_from_process_local_data(self.sharding, array)
+        shape = (len(array) * self.loader.plan.world_size, *array.shape[1:])
+        return jax.make_array_from_process_local_data(self._sharding_of(name), array, shape)
+
+    def _sharding_of(self, name: str) -> Any:
+        if not isinstance(self.sharding, dict):
+            return self.sharding
+        if name not in self.sharding:
+            raise ConfigError(f"sharding has none for {name!r}; it names {', '.join(map(repr, self.sharding))}")
+        return self.sharding[name]
+
+    def _check_shardings(self) -> None:
+        data, plan = self.loader.dataset, self.loader.plan
+        sizes = {plan.batch_size}
+        if plan.last == "keep":
+            sizes.add((plan.num_rows - 1) % plan.batch_size + 1)
+        if self.loader.on_error == "skip":
+            sizes.add(1)
+        specs = {**data.input_specs, **data.target_specs}
+        if self.loader.has_sample_weight:
+            specs[_WEIGHT] = ArraySpec((), np.dtype(np.float32))
+        for name, spec in specs.items():
+            for size in sizes:
+                self._check_sharding(name or "target", spec, size)
+
+    def _check_sharding(self, name: str, spec: ArraySpec, num_rows: int) -> None:
+        plan, sharding = self.loader.plan, self._sharding_of(name)
+        shape = (num_rows * plan.world_size, *spec.shape)
+        try:
+            here = sharding.addressable_devices_indices_map(shape).values()
+        except ValueError as error:
+            raise ConfigError(
+                f"{name!r} of shape {shape} cannot be laid out as sharding says: {error}. Choose a batch size that its"
+                " devices divide, last='drop' or last='pad', and on_error='raise' or 'mask'."
+            ) from None
+        spans = [index[0].indices(shape[0])[:2] for index in here]
+        first, stop = min(first for first, _ in spans), max(stop for _, stop in spans)
+        wanted = (plan.rank * num_rows, (plan.rank + 1) * num_rows)
+        if plan.world_size > 1 and (first, stop) != wanted:
+            raise ConfigError(
+                f"sharding puts rows {first} to {stop - 1} of a global batch on this process, but"
+                f" shard=({plan.rank}, {plan.world_size}) delivers {wanted[0]} to {wanted[1] - 1}. Write"
+                " batches(..., shard=rowlock.jax.shard()), and divide the rows over the processes in their order."
+            )
+
+
+def shard() -> tuple[int, int]:
+    """Return (rank, world_size) of this process of JAX, for ``batches(..., shard=shard())``.
+
+    (0, 1) where there is one process; after `jax.distributed.initialize` where there are several.
+    """
+    return jax.process_index(), jax.process_count()
 
 
 def refuse_64_bits(dataset: Dataset) -> None:

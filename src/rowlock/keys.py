@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import narwhals as nw
 import numpy as np
 
+from rowlock.arrays import one_arrow_array
 from rowlock.errors import KeyTypeError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -118,16 +119,26 @@ class Keys:
         part = self if rows is None else self.take(rows)
         return _decoded(part.data, _offsets_of(part))
 
-    def hash(self) -> UInt64Array:
-        """Return the ``mix64-1`` hash of every key, uint64, shape (n,); see the class."""
+    def hash(self, rows: Int64Array | None = None) -> UInt64Array:
+        """Return the ``mix64-1`` hash of every key (of `rows`), uint64, shape (n,); see the class."""
         from rowlock import key_kernels  # noqa: PLC0415 - Numba is loaded on first use
 
-        out = np.empty(len(self), np.uint64)
+        out = np.empty(len(self) if rows is None else len(rows), np.uint64)
+        num_bad = 0
         if self.numbers is not None:
-            key_kernels.hash_numbers(self.numbers, out)
-        elif key_kernels.hash_all_text(self.data, _offsets_of(self), out):
+            key_kernels.hash_numbers(self.numbers if rows is None else self.numbers[rows], out)
+        elif rows is None:
+            num_bad = key_kernels.hash_all_text(self.data, _offsets_of(self), out)
+        else:
+            num_bad = key_kernels.hash_text(self.data, _offsets_of(self), rows, out)
+        if num_bad:
             raise KeyTypeError("the offsets of these text keys are damaged")
         return out
+
+    def blocks(self, num_rows: int = 1 << 20) -> Iterator[Keys]:
+        """Yield views of these keys, one after the other, of at most `num_rows` each."""
+        for start in range(0, len(self), num_rows):
+            yield self._part(start, min(start + num_rows, len(self)))
 
     def equal(self, rows: Int64Array, other: Keys, other_rows: Int64Array) -> BoolArray:
         """Return whether key ``rows[i]`` is key ``other_rows[i]`` of `other`, bool, shape (k,).
@@ -237,9 +248,10 @@ def _listed(values: Any, what: str) -> AnyArray:
 def _of_series(series: nw.Series[Any], what: str) -> Keys:
     if series.dtype in (nw.Object, nw.Unknown):
         return _of_array(np.asarray(series.to_numpy(), object), what)
-    if series.dtype.is_integer() and not series.null_count():
+    is_arrow = nw.get_native_namespace(series).__name__ == "pyarrow"
+    if series.dtype.is_integer() and not series.null_count() and not is_arrow:
         return _of_integers(series.to_numpy(), what)
-    return _of_arrow(series.to_arrow(), what)
+    return _of_arrow(one_arrow_array(series), what)
 
 
 def _of_array(values: AnyArray, what: str) -> Keys:
@@ -309,6 +321,8 @@ def _of_arrow(values: Any, what: str) -> Keys:
     if values.null_count:
         nulls = np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))
         raise _refused(what, "missing values", nulls, values)
+    if pa.types.is_int64(values.type):
+        return Keys(values.to_numpy())  # which nobody changes
     if pa.types.is_integer(values.type):
         return _of_integers(values.to_numpy(zero_copy_only=False), what)
     if _is_text(pa, values.type):

@@ -13,14 +13,9 @@ from rowlock.errors import ConfigError
 if TYPE_CHECKING:
     from rowlock.arrays import Int64Array
 
-__all__ = ["first_value", "list_starts", "listed", "lists_in", "one_array", "refuse"]
+__all__ = ["first_value", "list_starts", "listed", "lists_in", "refuse"]
 
 _KINDS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-
-
-def one_array(array: Any) -> Any:
-    """Return a chunked Arrow array as one array."""
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
 def lists_in(array: Any, series: Any, name: str, expected: str, instead: str) -> Any:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Self, TypeVar, cast
 
 from rowlock.arguments import whole_number
 from rowlock.bad_rows import BadRow, BadRows, OnError, check_policy
 from rowlock.engine import Engine, Stream, default_engine
-from rowlock.errors import ConfigError, IncompleteEpochError, LoaderClosedError, RowError
+from rowlock.errors import ConfigError, IncompleteEpochError, LoaderClosedError, RowError, StateError
 from rowlock.plan import Plan
 from rowlock.state import plan_from, state_of
 from rowlock.stats import LoaderStats, Recorder
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Epoch", "Loader", "Made"]
 
 _LOG = logging.getLogger("rowlock")
+HandedT = TypeVar("HandedT")
 
 
 class Made(NamedTuple):
@@ -88,6 +89,7 @@ class Loader:
         self._step = 0  # the next to deliver
         self._turn = 0  # number of the iteration that may go on
         self._num_rows = 0  # delivered by the iteration under way
+        self._must_resume = False  # a state was loaded, and nothing was delivered since
         self._is_closed = False
 
     def __len__(self) -> int:
@@ -102,7 +104,14 @@ class Loader:
 
         return loader_html(self)
 
-    def __iter__(self) -> Epoch:
+    def __iter__(self) -> Epoch[Batch]:
+        return self.epoch(_as_it_is)
+
+    def epoch(self, hand_over: Callable[[Batch], HandedT]) -> Epoch[HandedT]:
+        """Iterate the next epoch, each batch passed through a function, such as one that sends it to a device.
+
+        A batch counts as delivered when the function has returned: where it raises, the same step comes again.
+        """
         self._check_open()
         if self._num_rows:  # the epoch under way is given up
             self._step, self._num_rows = self.plan.first_step(self.plan.place(self._step).epoch + 1), 0
@@ -111,7 +120,8 @@ class Loader:
         self._at_start = self.stats()
         self._turn += 1
         stop = self.plan.first_step(self.plan.place(self._step).epoch + 1)
-        return Epoch(self._next, self._turn, range(self._step, stop), self.plan.num_rows_between(self._step, stop))
+        num_rows = self.plan.num_rows_between(self._step, stop)
+        return Epoch(partial(self._next, hand_over), self._turn, range(self._step, stop), num_rows)
 
     def __enter__(self) -> Self:
         return self
@@ -133,6 +143,35 @@ class Loader:
                 error.add_context(step=step)
                 raise
         return self._batch(job, step)
+
+    def ready(self, step: int, num_batches: int) -> list[Batch]:
+        """Return those of the batches from `step` on that are made already, up to the first that is not.
+
+        They are still to be delivered, and will be these very objects. For what sends them to a device ahead.
+        """
+        jobs = [] if self._stream is None else self._stream.done(step, num_batches)
+        return [self._batch(job, step + index) for index, job in enumerate(jobs)]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Let the next iteration deliver `epoch`; without it, each delivers the one after the last.
+
+        Of an epoch that a loaded state lies in, it is what is left.
+
+        Raises
+        ------
+        StateError
+            A state was loaded, and it lies in another epoch: rows would be lost, or come again.
+        """
+        self._check_open()
+        epoch = whole_number("epoch", epoch, self.plan.start.epoch)
+        current = self.plan.place(self._step).epoch
+        if self._must_resume and epoch != current:
+            raise StateError(
+                f"the state that was loaded goes on in epoch {current}, so set_epoch({epoch}) would lose or repeat"
+                f" rows. Begin the loop over epochs with {current}, or make a new loader."
+            )
+        if self._num_rows or epoch != current:
+            self.go_to(self.plan.first_step(epoch))
 
     def state_dict(self) -> dict[str, Any]:
         """Return where this loader is: a flat dict for JSON, which counts what was delivered and nothing prepared.
@@ -160,6 +199,12 @@ class Loader:
         self._turn += 1  # iterations under way end here
         self._step = step
         self._num_rows = 0
+        self._must_resume = True
+
+    @property
+    def has_sample_weight(self) -> bool:
+        """Whether batches have weights: the dataset's, or those of padded or masked rows."""
+        return self.dataset.has_sample_weight or self.plan.last == "pad" or self.on_error == "mask"
 
     @property
     def step(self) -> int:
@@ -182,6 +227,7 @@ class Loader:
         self._check_open()
         self._step, self._num_rows = whole_number("step", step, self.plan.start_step), 0
         self._turn += 1
+        self._must_resume = False
         self._recorder.new_epoch()
         self._at_start = self.stats()
 
@@ -215,7 +261,7 @@ class Loader:
         """Take note that a batch from `made` was used: the state, and the list of bad rows, go on behind it."""
         step = made.batch.step
         self._bad_rows.add(made.num_rows, made.bad)
-        self._step, self._num_rows = step + 1, self._num_rows + made.num_rows
+        self._step, self._num_rows, self._must_resume = step + 1, self._num_rows + made.num_rows, False
         if self._step == self.plan.first_step(made.batch.epoch + 1):
             self._num_rows, self._unlogged = 0, made.batch.epoch
             self._log_epoch()
@@ -266,19 +312,49 @@ class Loader:
 
         return KerasBatches(self, inputs=inputs)
 
-    def to_torch(self, *, device: Any = None) -> Any:
-        """Return the batches as PyTorch tensors, on `device` if one is given."""
+    def to_torch(self, *, device: Any = None, prefetch: int = 2) -> Any:
+        """Return the batches as PyTorch tensors: a `torch.utils.data.IterableDataset`.
+
+        Parameters
+        ----------
+        device : torch.device or str, optional
+            Where the tensors go; by default they share the memory that the rows were read into.
+        prefetch : int
+            Most batches that are on their way to a CUDA device ahead of the one that is delivered.
+        """
         from rowlock.torch import TorchBatches  # noqa: PLC0415 - loads PyTorch
 
-        return TorchBatches(self, device=device)
+        return TorchBatches(self, device=device, prefetch=prefetch)
 
-    def to_jax(self, *, sharding: Any = None) -> Any:
-        """Return the batches as JAX arrays, on the default device or as `sharding` says."""
+    def to_jax(self, *, sharding: Any = None, prefetch: int = 2) -> Any:
+        """Return the batches as JAX arrays.
+
+        Parameters
+        ----------
+        sharding : jax.sharding.Sharding or dict of them, optional
+            How the rows of all ranks together lie on the devices of all processes: one for everything, or one for
+            each name (inputs, ``"target"`` or the targets' names, ``"sample_weight"``). By default the rows of this
+            rank go to the default device.
+        prefetch : int
+            Most batches that are sent to the devices ahead of the one that is delivered.
+        """
         from rowlock.jax import JaxBatches  # noqa: PLC0415 - loads JAX
 
-        return JaxBatches(self, sharding=sharding)
+        return JaxBatches(self, sharding=sharding, prefetch=prefetch)
 
-    def _next(self, turn: int, steps: range) -> Batch:
+    def to_tf_dataset(self, *, inputs: Literal["dict", "tuple"] = "dict") -> Any:
+        """Return the batches as a `tf.data.Dataset` of (inputs, target, sample_weight), as ``fit`` takes them.
+
+        Parameters
+        ----------
+        inputs : {"dict", "tuple"}
+            How the model takes its inputs: by name, or as a list or tuple in the order of the dataset's `inputs`.
+        """
+        from rowlock.tensorflow import tf_dataset  # noqa: PLC0415 - loads TensorFlow
+
+        return tf_dataset(self, inputs=inputs)
+
+    def _next(self, hand_over: Callable[[Batch], HandedT], turn: int, steps: range) -> HandedT:
         """Deliver the next batch to iteration `turn`, which goes through `steps`."""
         self._check_open()
         if turn != self._turn:
@@ -287,20 +363,21 @@ class Loader:
             self._recorder.ended()
             self._log_epoch()
             raise StopIteration
-        step, num_rows, is_empty = self._step, self._num_rows, True
+        step, num_rows, is_empty, handed = self._step, self._num_rows, True, None
         while is_empty and step < steps.stop:  # empty: every row of it was skipped
             made = self.made(step)
             self._bad_rows.add(made.num_rows, made.bad)
             num_rows += len(made.batch) + (len(made.bad) if self.on_error == "skip" else 0)
             step, is_empty = step + 1, len(made.batch) == 0
+            handed = None if is_empty else hand_over(made.batch)
         if step == steps.stop:
             self._check_complete(steps, num_rows)
             self._unlogged, num_rows = self.plan.place(steps.start).epoch, 0
         # Together, and nothing is called afterwards: whatever is raised before, Ctrl-C too, counts no row.
-        self._step, self._num_rows = step, num_rows
+        self._step, self._num_rows, self._must_resume = step, num_rows, False
         if is_empty:
             raise StopIteration
-        return made.batch
+        return cast("HandedT", handed)
 
     def _batch(self, job: Gathering, step: int) -> Batch:
         num_padded = self.plan.num_padded(step) if self.plan.last == "pad" else None
@@ -329,10 +406,14 @@ def _gathering(dataset: Dataset, plan: Plan, on_error: OnError, step: int) -> Ga
     return dataset.gathering(plan.rows(step), plan.draw(step), on_error)
 
 
-class Epoch:
+def _as_it_is(batch: Batch) -> Batch:
+    return batch
+
+
+class Epoch(Generic[HandedT]):
     """One pass over the data. A class, not a generator: an error does not end it."""
 
-    def __init__(self, next_batch: Callable[[int, range], Batch], turn: int, steps: range, num_rows: int) -> None:
+    def __init__(self, next_batch: Callable[[int, range], HandedT], turn: int, steps: range, num_rows: int) -> None:
         self._next_batch = next_batch
         self._turn = turn
         self.steps = steps
@@ -341,13 +422,13 @@ class Epoch:
         """Rows that are planned for it, on this rank."""
         self._is_over = False
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[HandedT]:
         return self
 
     def __length_hint__(self) -> int:
         return len(self.steps)
 
-    def __next__(self) -> Batch:
+    def __next__(self) -> HandedT:
         if self._is_over:
             raise StopIteration
         try:

@@ -1,61 +1,64 @@
-"""The user's frame, whatever library it comes from: columns by name, and the identity of its rows."""
+"""The user's table, in memory or in files: columns by name, and the identity of its rows."""
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 import numpy as np
 
+from rowlock.arguments import nearest
+from rowlock.codes import codes_of
 from rowlock.errors import AlignmentError, ConfigError
 from rowlock.keys import Keys
+from rowlock.tables import FileColumns, FrameColumns, frame_of, is_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    import os
+    from collections.abc import Mapping
 
     from rowlock.arrays import AnyArray, BoolArray, Int64Array
 
-__all__ = ["Table", "nearest"]
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """Return ``" Did you mean 'x'?"`` for the name in `names` that is most like `name`, or nothing."""
-    found = difflib.get_close_matches(name, [str(other) for other in names], n=1)
-    return f" Did you mean {found[0]!r}?" if found else ""
+__all__ = ["Table"]
 
 
 class Table:
-    """A pandas, polars or Arrow frame, held as it was when it was given.
+    """A pandas, polars or Arrow frame, or a Parquet or Arrow file, held as it was when it was given.
 
     Parameters
     ----------
-    frame : pandas.DataFrame, polars.DataFrame, pyarrow.Table, ...
-        Anything that narwhals takes as an eager frame. Later changes to it have no effect here.
+    frame : pandas.DataFrame, polars.DataFrame, pyarrow.Table, ..., or str or path
+        Anything that narwhals takes as an eager frame; later changes to it have no effect here. Or the address of a
+        file, or of a folder of Parquet files: columns are then mapped when they are first asked for.
     key : str, optional
         Column that identifies the rows, for inputs that name no other.
     missing : {"raise", "drop"}
         What becomes of rows whose key an input does not have, for inputs that say nothing else.
+    cache : str or path, optional
+        Folder for the mapped columns of a file.
 
     Raises
     ------
     ConfigError
         Not a frame, no rows, two columns of one name, no such key column, or keys that cannot be keys.
+    SourceError
+        A file that is damaged, or is not there.
     """
 
-    def __init__(self, frame: Any, *, key: str | None = None, missing: str = "raise") -> None:
-        try:
-            wrapped = nw.from_native(frame, eager_only=True)
-        except TypeError as error:
-            raise ConfigError(
-                f"the table must be a pandas, polars or Arrow frame, not {type(frame).__name__}"
-            ) from error
-        except nw.exceptions.DuplicateError as error:
-            raise ConfigError(f"the table has two columns of one name: {error}. Rename one.") from error
-        if len(wrapped) == 0:
-            raise ConfigError(f"the table has no rows (columns: {_listed(wrapped.columns)})")
-        self._frame: nw.DataFrame[Any] = wrapped.clone()
-        self.num_rows = len(wrapped)
+    def __init__(
+        self,
+        frame: Any,
+        *,
+        key: str | None = None,
+        missing: str = "raise",
+        cache: str | os.PathLike[str] | None = None,
+    ) -> None:
+        if cache is not None and not is_address(frame):
+            raise ConfigError(f"cache={str(cache)!r} is for the columns of a file; a frame is in memory. Leave it out.")
+        self._columns = FileColumns(frame, cache) if is_address(frame) else FrameColumns(frame)
+        self.num_rows = self._columns.num_rows
+        if self.num_rows == 0:
+            raise ConfigError(f"the table has no rows (columns: {_listed(self.columns)})")
         if key is not None and not isinstance(key, str):
             raise ConfigError(f"key= names one column by text, not {key!r}")
         self.key = key
@@ -65,7 +68,7 @@ class Table:
     @property
     def columns(self) -> list[str]:
         """Names of the columns."""
-        return self._frame.columns
+        return self._columns.names
 
     def column(self, name: str) -> nw.Series[Any]:
         """Return a column as a narwhals Series, or raise a `ConfigError` that suggests the nearest name."""
@@ -81,7 +84,7 @@ class Table:
                 f"the table has no column {name!r}.{nearest(name, self.columns)}"
                 f" Its columns are {_listed(self.columns)}."
             )
-        return self._frame[name]
+        return self._columns.series(name)
 
     def keys(self, column: str) -> Keys:
         """Return a column, or the frame's index of that name, as keys; the same column is read once."""
@@ -102,7 +105,7 @@ class Table:
             index = self.index()
         except AlignmentError:
             index = None
-        return Keys.of(np.arange(self.num_rows) if index is None else index, "the frame's index")
+        return Keys(np.arange(self.num_rows) if index is None else index)
 
     def index(self) -> Int64Array | None:
         """Return the frame's integer index, or None where frames of this kind have no index.
@@ -112,76 +115,55 @@ class Table:
         AlignmentError
             The frame has an index, and it is not of integers.
         """
-        index: Any = nw.maybe_get_index(self._frame)
-        if index is None:
+        values = self._columns.index_values()
+        if values is None:
             return None
-        values = np.asarray(index)
         if values.ndim != 1 or values.dtype.kind not in "iu":
             raise AlignmentError(
-                f"the frame's index is not of integers (it is {index.dtype}, first {index[0]!r}), so it cannot"
+                f"the frame's index is not of integers (it is {values.dtype}, first {values[0]!r}), so it cannot"
                 " give row numbers. Pass key= and a source with keys, or reset the index if the rows are in"
                 " the source's order."
             )
-        return values.astype(np.int64)
+        return values.astype(np.int64, copy=False)
 
     def frame_index(self) -> Any:
         """Return the frame's own index object, or None where frames of this kind have none."""
-        return nw.maybe_get_index(self._frame)
+        return self._columns.index
 
     @property
     def _index_names(self) -> list[str]:
         """Names of the levels of the frame's index that have one."""
         return [name for name in getattr(self.frame_index(), "names", ()) if isinstance(name, str)]
 
-    def codes(self, column: str, rows: Int64Array) -> Int64Array:
-        """Return a number for each different value of a column, from 0, for the given rows.
+    def codes(self, column: str, rows: AnyArray | None) -> AnyArray:
+        """Return a number for each different value of a column, from 0, for the given rows, or all; see `codes_of`."""
+        return codes_of(self.column(column), column, rows)
 
-        Raises
-        ------
-        ConfigError
-            No such column, missing values, or values that have no order.
-        """
-        series = self.column(column)
-        if series.null_count():
-            raise ConfigError(
-                f"column {column!r} has {series.null_count()} missing value(s), so it cannot guide a split"
-            )
-        try:
-            present = sorted(series.unique().to_list())
-            codes = series.replace_strict(present, list(range(len(present))), return_dtype=nw.Int64)
-        except Exception as error:
-            raise ConfigError(f"column {column!r} ({series.dtype}) cannot guide a split: {error}") from error
-        _, dense = np.unique(codes.to_numpy()[rows], return_inverse=True)
-        return np.asarray(dense, np.int64)
+    def take(self, rows: AnyArray | None) -> Any:
+        """Return the chosen rows, or all, as a frame of the user's own kind; a pyarrow.Table, where it is a file."""
+        return self._columns.take(rows)
+
+    def take_column(self, name: str, rows: AnyArray | None) -> Any:
+        """Return the chosen rows of a column, or all, as a Series of the user's own kind, or a pyarrow.ChunkedArray."""
+        series = self.column(name)
+        return (series if rows is None else series[rows]).to_native()
 
     def beside_keys(
-        self, rows: Int64Array, keys: AnyArray, columns: Mapping[str, AnyArray], missing: BoolArray | None
+        self, rows: AnyArray | None, keys: AnyArray, columns: Mapping[str, AnyArray], missing: BoolArray | None
     ) -> Any:
-        """Return values of some rows beside their keys, as a frame of the user's own kind; see `Dataset.frame_of`."""
-        backend = nw.get_native_namespace(self._frame)
+        """Return values of some rows (None: of all) beside their keys; see `Dataset.frame_of`."""
         name = self.key or "row"
-        values: dict[str, Any] = {name: keys.tolist(), **columns}
-        if len(values) != len(columns) + 1:
+        if name in columns:
             raise ConfigError(f"a column of values has the name of the key, {name!r}: give it another")
-        if name in self.columns and self.key is not None:
-            values[name] = self._frame[name][rows.tolist()].to_native()
-            values[name] = nw.new_series(
-                name, nw.from_native(values[name], series_only=True).to_numpy(), backend=backend
-            )
-        frame = nw.from_dict(values, backend=backend)
-        if missing is not None and missing.any():
-            known = nw.new_series("known", ~missing, nw.Boolean, backend=backend)
-            frame = frame.with_columns(**{column: nw.when(known).then(nw.col(column)) for column in columns})
+        values: Any = keys.tolist()
+        if self.key in self.columns:
+            values = nw.from_native(self.take_column(name, rows), series_only=True).to_numpy()
+        frame = frame_of(self._columns.backend, (name, values), columns, None if missing is None else ~missing)
         index = self.frame_index()
-        native = frame.to_native()
         if index is not None:
-            native.index = index.take(rows)
-            native = native.drop(columns=[name]) if self.key is None or name in self._index_names else native
-        return native
-
-    def take(self, rows: Int64Array) -> Any:
-        """Return the chosen rows as a frame of the user's own kind."""
-        return self._frame[rows.tolist()].to_native()
+            frame.index = index if rows is None else index.take(rows)
+            frame = frame.drop(columns=[name]) if self.key is None or name in self._index_names else frame
+        return frame
 
 
 def _listed(names: list[str], most: int = 12) -> str:

@@ -12,14 +12,16 @@ import pyarrow.compute as pc
 from rowlock.errors import ConfigError
 from rowlock.folders.naming import shown
 from rowlock.inputs import Images
+from rowlock.pictures.limits import max_file_bytes
 from rowlock.pictures.paths import as_binary, to_arrow
-from rowlock.pictures.roots import Root
+from rowlock.remote.source import source_of
 
 if TYPE_CHECKING:
     from typing import Any
 
     from rowlock.arrays import Int64Array
     from rowlock.checking.subject import Part, Subject
+    from rowlock.pictures.content import PictureSource
 
 __all__ = ["Naming", "PictureFiles", "picture_files"]
 
@@ -40,14 +42,19 @@ class PictureFiles:
     """The different files, by number."""
 
     paths: list[bytes] = field(default_factory=list)
-    """Absolute."""
+    """Absolute, or URLs."""
     images: list[Images] = field(default_factory=list)
     """How each is to be decoded."""
-    roots: list[Root] = field(default_factory=list)
+    sources: list[PictureSource] = field(default_factory=list)
     namings: list[Naming] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def close(self) -> None:
+        """Let go of servers."""
+        for source in dict.fromkeys(self.sources):
+            source.close()
 
     def shown(self, file: int) -> str:
         """Return a path as text that can always be printed."""
@@ -81,20 +88,20 @@ def _naming(
     try:
         series = part.table.column(images.column)
         array = to_arrow(series, images.column)
-        root = Root(images.root)
+        source = source_of(images.root, images.remote, max_file_bytes(images.max_pixels))
         owners, texts = _flat(array.take(pa.array(rows)), rows, series, images)
     except ConfigError:  # it cannot be opened either, which says why
         return None
     lacks = np.asarray(pc.fill_null(pc.equal(pc.binary_length(texts), 0), fill_value=True))
     files = []
     for path in texts.filter(pa.array(~lacks)).to_pylist():
-        full = root.locate(path)
+        full = source.locate(path)
         number = numbers.get(full)
         if number is None:
             number = numbers[full] = len(found.paths)
             found.paths.append(full)
             found.images.append(images)
-            found.roots.append(root)
+            found.sources.append(source)
         files.append(number)
     return Naming(part, name, owners[~lacks], np.array(files, np.int64), owners[lacks])
 

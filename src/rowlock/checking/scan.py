@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,7 +13,6 @@ import numpy as np
 from rowlock.errors import RowError
 from rowlock.pictures.decode import decode
 from rowlock.pictures.kinds import kind_of
-from rowlock.pictures.limits import max_file_bytes
 from rowlock.pictures.sizes import picture_size_of
 from rowlock.processors import num_processors
 from rowlock.store.progress import reporting
@@ -91,9 +91,17 @@ class Scan:
             self.was_stopped = True
         finally:
             pool.shutdown(cancel_futures=True)
+            self._files.close()
 
     def _chunk(self, start: int, stop: int) -> int:
-        for file in range(start, stop):
+        for source, some in itertools.groupby(range(start, stop), self._files.sources.__getitem__):
+            files = list(some)
+            with source.reading([self._files.paths[file] for file in files], None, keep_on_error=False):
+                self._look_at(files)
+        return stop
+
+    def _look_at(self, files: list[int]) -> None:
+        for file in files:
             try:
                 self._look(file)
             except RowError as error:
@@ -104,11 +112,10 @@ class Scan:
             except MemoryError:
                 self.faults[file] = Fault("decode", "its pixels do not fit into memory")
             self.is_read[file] = True
-        return stop
 
     def _look(self, file: int) -> None:
         images = self._files.images[file]
-        data = self._files.roots[file].read(self._files.paths[file], max_file_bytes(images.max_pixels))
+        data = self._files.sources[file].read(self._files.paths[file]).data
         self.num_bytes[file] = len(data)
         self.digest[file] = np.void(hashlib.blake2b(data, digest_size=16).digest())
         self.kinds[file] = kind_of(data)

@@ -6,9 +6,9 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rowlock.arguments import nearest
 from rowlock.errors import ConfigError
 from rowlock.folders.naming import shown
-from rowlock.table import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

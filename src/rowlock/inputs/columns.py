@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 import numpy as np
 
-from rowlock.arguments import number_dtype, texts
+from rowlock.arguments import nearest, number_dtype, texts
 from rowlock.arrays import ArraySpec
+from rowlock.blocks import for_blocks
 from rowlock.errors import ConfigError
 from rowlock.inputs.base import Draw, Input, Reader, check_rows
 from rowlock.inputs.scaled import ScaledReader
 from rowlock.inputs.scaling import ScalingWish
 from rowlock.store import ColumnStatistics
-from rowlock.table import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from rowlock.table import Table
 
 __all__ = ["ArrayReader", "Column", "Columns", "Labels"]
+
+_BLOCK_ROWS = 1 << 20
+_NO_ROWS = np.empty(0, np.int64)
 
 
 class ArrayReader(Reader):
@@ -185,10 +188,9 @@ class Labels(Input):
                 f"{name!r}: labels must be text, integers or booleans; column {self.column!r} is {series.dtype}."
                 " For a quantity to predict use rl.Column."
             )
-        _refuse_missing(series.is_null().to_numpy(), self.column, name)
-        if series.dtype in (nw.Categorical, nw.Enum, nw.String):
-            series = series.cast(nw.String)
-        present = series.unique().to_list()
+        if series.null_count():
+            _refuse_missing(np.flatnonzero(series.is_null().to_numpy()), self.column, name)
+        present = _as_text(series.unique()).to_list()
         classes = tuple(sorted(present)) if self.classes is None else self.classes
         return LabelReader(_numbered(series, present, classes, name, self.column), classes)
 
@@ -222,7 +224,19 @@ def _numbered(series: nw.Series[Any], present: list[Any], classes: tuple[Any, ..
             f" not among its classes {list(numbers)!r}.{hint}"
         )
     codes = [numbers[value] for value in present]
-    return series.replace_strict(present, codes, return_dtype=nw.Int32).to_numpy()
+    found = np.empty(len(series), np.int32)
+
+    def number(start: int, stop: int) -> None:
+        block = _as_text(series[start:stop])
+        found[start:stop] = block.replace_strict(present, codes, return_dtype=nw.Int32).to_numpy()
+
+    for_blocks(number, len(series), _BLOCK_ROWS)
+    return found
+
+
+def _as_text(series: nw.Series[Any]) -> nw.Series[Any]:
+    """Return categories as their names."""
+    return series.cast(nw.String) if series.dtype in (nw.Categorical, nw.Enum) else series
 
 
 def _is_text(series: nw.Series[Any]) -> bool:
@@ -238,35 +252,80 @@ def _numbers(table: Table, column: str, name: str, dtype: np.dtype[Any], *, may_
             f"{name!r}: column {column!r} must hold numbers, not {series.dtype} (first value"
             f" {series[0]!r}). For classes use rl.Labels({column!r}), for paths of pictures rl.Images."
         )
-    missing = series.is_null().to_numpy()
-    if series.dtype.is_float():
-        missing = missing | series.is_nan().fill_null(value=True).to_numpy()
     if may_miss:
-        series = series.cast(nw.Float64)
-        return np.where(missing, np.nan, series.fill_null(0.0).to_numpy())
-    _refuse_missing(missing, column, name)
-    if series.dtype.is_decimal():
-        series = series.cast(nw.Float64)
-    return _cast(series.to_numpy(), dtype, column, name)
+        return _with_gaps(series)
+    held = _held(series, dtype)
+    if held is not None:
+        return held
+    values = np.empty(len(series), dtype)
+    missing, wrong = [_NO_ROWS], [_NO_ROWS]
+    for start in range(0, len(series), _BLOCK_ROWS):
+        block = series[start : start + _BLOCK_ROWS]
+        gaps = _gaps(block)
+        if gaps.any():
+            missing.append(start + np.flatnonzero(gaps))
+        else:
+            cast, misfits = _cast(_plain(block), dtype)
+            values[start : start + len(block)] = cast
+            wrong.append(start + np.flatnonzero(misfits))
+    _refuse_missing(np.concatenate(missing), column, name)
+    _refuse_misfits(np.concatenate(wrong), series, dtype, column, name)
+    return values
 
 
-def _cast(values: AnyArray, dtype: np.dtype[Any], column: str, name: str) -> AnyArray:
-    """Cast, and refuse what would wrap, be cut or become infinite."""
+def _with_gaps(series: nw.Series[Any]) -> AnyArray:
+    """Return the values as float64, NaN where one is missing."""
+    values = np.empty(len(series), np.float64)
+    for start in range(0, len(series), _BLOCK_ROWS):
+        block = series[start : start + _BLOCK_ROWS]
+        numbers = block.cast(nw.Float64).fill_null(0.0).to_numpy()
+        values[start : start + len(block)] = np.where(_gaps(block), np.nan, numbers)
+    return values
+
+
+def _held(series: nw.Series[Any], dtype: np.dtype[Any]) -> AnyArray | None:
+    """Return the values where they lie, in memory or mapped, if they need not be cast; None if that cannot be."""
+    native: Any = series.to_native()
+    if getattr(native, "num_chunks", 0) != 1 or native.null_count or series.dtype == nw.Boolean:
+        return None
+    if (
+        series.dtype.is_decimal()
+        or native.type.to_pandas_dtype() != dtype
+        or (dtype.kind == "f" and _gaps(series).any())
+    ):
+        return None
+    values: AnyArray = native.chunk(0).to_numpy()
+    return values
+
+
+def _gaps(series: nw.Series[Any]) -> BoolArray:
+    """Return where values are missing."""
+    missing: BoolArray = series.is_null().to_numpy()
+    return missing | series.is_nan().fill_null(value=True).to_numpy() if series.dtype.is_float() else missing
+
+
+def _plain(series: nw.Series[Any]) -> AnyArray:
+    return (series.cast(nw.Float64) if series.dtype.is_decimal() else series).to_numpy()
+
+
+def _cast(values: AnyArray, dtype: np.dtype[Any]) -> tuple[AnyArray, BoolArray]:
+    """Cast, and return beside it what would wrap, be cut or become infinite."""
     with np.errstate(all="ignore"):
         cast = values.astype(dtype)
-    wrong = ~np.isfinite(cast) & np.isfinite(values) if dtype.kind == "f" else cast != values
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
+    return cast, ~np.isfinite(cast) & np.isfinite(values) if dtype.kind == "f" else cast != values
+
+
+def _refuse_misfits(rows: Int64Array, series: nw.Series[Any], dtype: np.dtype[Any], column: str, name: str) -> None:
+    if len(rows):
+        row = int(rows[0])
         raise ConfigError(
-            f"{name!r}: column {column!r} holds {values[row]!r} in row {row}, which {dtype} cannot hold"
-            f" ({int(wrong.sum())} such value(s)). Choose another dtype=."
+            f"{name!r}: column {column!r} holds {_plain(series[row : row + 1])[0]!r} in row {row}, which {dtype} cannot"
+            f" hold ({len(rows)} such value(s)). Choose another dtype=."
         )
-    return cast
 
 
-def _refuse_missing(missing: BoolArray, column: str, name: str) -> None:
-    if missing.any():
-        rows = np.flatnonzero(missing)
+def _refuse_missing(rows: Int64Array, column: str, name: str) -> None:
+    if len(rows):
         raise ConfigError(
             f"{name!r}: column {column!r} has {len(rows)} missing value(s), the first in row(s)"
             f" {', '.join(map(str, rows[:5]))}. Fill them in, or leave these rows out of the frame."

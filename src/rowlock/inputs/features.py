@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rowlock.arguments import number_dtype, whole_number
+from rowlock.arguments import nearest, number_dtype, whole_number
 from rowlock.arrays import ArraySpec
 from rowlock.errors import ConfigError, RowError, StoreCorruptError, StoreReadError
 from rowlock.inputs.base import Draw, Input, Reader, check_rows
@@ -21,7 +21,6 @@ from rowlock.inputs.scaled import ScaledReader, measure_rows
 from rowlock.inputs.scaling import ScalingWish
 from rowlock.store import ColumnStatistics
 from rowlock.store.ways import require_way
-from rowlock.table import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,12 +28,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike
 
-    from rowlock.arrays import AnyArray, Int64Array, UInt64Array
+    from rowlock.arrays import AnyArray, Int64Array
     from rowlock.inputs.access import AccessCost
+    from rowlock.keys import Keys
     from rowlock.store import FeatureStore
     from rowlock.table import Table
 
 __all__ = ["Features"]
+
+_BLOCK_ROWS = 1 << 20
 
 
 class Features(Input):
@@ -148,7 +150,7 @@ class Features(Input):
             reader = FeatureReader(matrix, rows_by_number(self, matrix, table, name), None, choice, spec)
         else:
             keys = table.keys(key_column(self, matrix, table, name))
-            reader = FeatureReader(matrix, rows_by_key(self, matrix, table, keys, name), keys.hash(), choice, spec)
+            reader = FeatureReader(matrix, rows_by_key(self, matrix, table, keys, name), keys, choice, spec)
         if self.scaling is None:
             return reader
         return ScaledReader(reader, self.scaling, _statistics(self.scaling, matrix, choice, name), name)
@@ -160,10 +162,10 @@ class FeatureReader(Reader):
     Parameters
     ----------
     matrix : Matrix
-    places : int64, shape (rows of the table,)
+    places : integers, shape (rows of the table,)
         Row of the matrix for each row of the table, -1 where it has none.
-    key_hashes : uint64, shape (rows of the table,), or None
-        Of the table's keys: each row that is read is checked against the one that it must belong to.
+    keys : Keys or None
+        Of the table's rows: each row that is read is checked against the one that it must belong to.
     columns : int64, shape (k,), or None
         Columns wanted; None: all.
     spec : ArraySpec
@@ -172,14 +174,14 @@ class FeatureReader(Reader):
     def __init__(
         self,
         matrix: Matrix,
-        places: Int64Array,
-        key_hashes: UInt64Array | None,
+        places: AnyArray,
+        keys: Keys | None,
         columns: Int64Array | None,
         spec: ArraySpec,
     ) -> None:
         self._matrix = matrix
         self._places = places
-        self._key_hashes = key_hashes
+        self._keys = keys
         self._columns = columns
         self.spec = spec
         self.source_dtype = matrix.dtype
@@ -192,12 +194,12 @@ class FeatureReader(Reader):
 
     def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:  # noqa: ARG002 - as in Reader
         check_rows(rows, len(self._places))
-        places = self._places[rows]
+        places = self._places_of(rows)
         if len(places) and places.min() < 0:
             row = int(rows[places < 0][0])
             raise RowError("its key is not in the store, and the row was to be dropped", row=row)
         flat = out.reshape(len(rows), -1)
-        hashes = None if self._key_hashes is None else self._key_hashes[rows]
+        hashes = None if self._keys is None else self._keys.hash(rows)
         try:
             self._matrix.gather(places, flat, self._columns, hashes)
         except StoreCorruptError as error:
@@ -227,15 +229,20 @@ class FeatureReader(Reader):
 
     @cached_property
     def _join_digest(self) -> str:
-        digest = hashlib.blake2b(np.ascontiguousarray(self._places).data, digest_size=6)
+        digest = hashlib.blake2b(digest_size=6)
+        for start in range(0, len(self._places), _BLOCK_ROWS):
+            digest.update(self._places[start : start + _BLOCK_ROWS].astype("<i8").data)
         digest.update(repr((None if self._columns is None else self._columns.tolist(), self.spec)).encode())
         return digest.hexdigest()
 
     def will_need(self, rows: Int64Array) -> None:
-        self._matrix.will_need(self._places[rows])
+        self._matrix.will_need(self._places_of(rows))
 
     def close(self) -> None:
         self._matrix.close()
+
+    def _places_of(self, rows: Int64Array) -> Int64Array:
+        return self._places[rows].astype(np.int64, copy=False)
 
 
 def _first(rows: Int64Array, places: Int64Array, bad: Sequence[int]) -> int | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rowlock.errors import ConfigError
+from rowlock.remote.settings import Remote
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -20,6 +21,8 @@ __all__ = [
     "check_column",
     "check_count",
     "check_numbers",
+    "check_remote",
+    "hashes_column",
     "picture_dtype",
     "picture_size",
 ]
@@ -83,3 +86,24 @@ def check_cache(cache: Any, cache_bytes: int | None) -> None:
         raise ConfigError(f"cache is the path of a folder, such as '/data/pixels', not {cache!r}")
     if cache is None and cache_bytes is not None:
         raise ConfigError(f'cache_bytes={cache_bytes:,} needs a folder: cache="/data/pixels"')
+
+
+def check_remote(remote: Any) -> None:
+    """Refuse what does not say which servers are allowed."""
+    if not (remote is None or isinstance(remote, Remote)):
+        raise ConfigError(
+            f'remote says which servers are allowed: rl.Remote("https"), rl.Remote("s3://bucket/"), ..., not {remote!r}'
+        )
+
+
+def hashes_column(column: str, verify: Any, hashes: Any) -> str | None:
+    """Return the name of the column of digests, or None; refuse one without ``verify="hash"``."""
+    if verify not in (None, "hash"):
+        raise ConfigError(f'verify must be "hash", or None, not {verify!r}')
+    if hashes is not None and not isinstance(hashes, str):
+        raise ConfigError(f"hashes is the name of a column of digests, not {hashes!r}")
+    if verify is None:
+        if hashes is not None:
+            raise ConfigError(f'hashes={hashes!r} has no effect without verify="hash"')
+        return None
+    return f"{column}_hash" if hashes is None else hashes

@@ -2,48 +2,43 @@
 
 from __future__ import annotations
 
-import functools
-import math
-import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rowlock.arrays import ArraySpec
-from rowlock.errors import ConfigError, RowError
-from rowlock.inputs.base import Draw, Input, Reader, check_rows
+from rowlock.errors import ConfigError
+from rowlock.inputs.base import Input, Reader
 from rowlock.inputs.image_arguments import (
     check_cache,
     check_choice,
     check_column,
     check_count,
     check_numbers,
+    check_remote,
+    hashes_column,
     picture_dtype,
     picture_size,
 )
 from rowlock.memory import parse_bytes
-from rowlock.meter import note_scratch, stage
 from rowlock.pictures.augment import Augment
-from rowlock.pictures.draws import PictureDraw
 from rowlock.pictures.fit import FITS
-from rowlock.pictures.limits import MAX_PIXELS, max_file_bytes
+from rowlock.pictures.limits import MAX_PIXELS
 
 if TYPE_CHECKING:
+    import os
+
     from numpy.typing import DTypeLike
 
-    from rowlock.arrays import AnyArray, Int64Array
-    from rowlock.picture_cache.cache import PictureCache
-    from rowlock.pictures.fit import Crop, Placement
+    from rowlock.remote.settings import Remote
     from rowlock.table import Table
 
 __all__ = ["Images"]
 
-_PIECE_IMAGES = 8
 _LONGER = ("raise", "cut")
 
 
 class Images(Input):
-    """Pictures, read from where they are, one path a row, or a list of paths a row.
+    """Pictures, read from where they are, one path or URL a row, or a list of them a row.
 
     JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, and HEIC where pillow-heif is installed; by content, whatever the
     extension says. What becomes of grey, CMYK, 16-bit, palette, transparent, turned and animated pictures is in
@@ -52,13 +47,13 @@ class Images(Input):
     Parameters
     ----------
     column : str
-        Column of the table that holds the paths, as text; with `num_images`, lists of them.
+        Column of the table that holds the paths, as text; with `num_images`, lists of them. With `remote`, also URLs.
     size : (height, width)
         Of the delivered pictures, in pixels.
     root : str or path, optional
         Folder that relative paths start from, and that no path may leave, neither by ``..`` nor by a link.
         By default relative paths start from the working directory at the time when the dataset is made, and
-        paths may lead anywhere.
+        paths may lead anywhere. Or the beginning of URLs, such as ``"s3://bucket/photos"``, which is then allowed.
     channels : {3, 1}
         RGB or grey (luma).
     dtype : {"uint8", "float32"}
@@ -85,12 +80,21 @@ class Images(Input):
         ``docs/pictures.md``. Pictures that are augmented are decoded every time.
     cache_bytes : int or str, optional
         Most that the folder may hold, such as ``"200GiB"``. By default, until a tenth of the disk is free.
+    remote : Remote, optional
+        Servers that may be asked for pictures: ``rl.Remote("https", "s3://bucket/photos/")``. Without it, URLs are
+        refused.
+    verify : {"hash"}, optional
+        Compare the bytes of every file with a digest before they are decoded; another one is an error of the row.
+    hashes : str, optional
+        Column of these digests (`hash_pictures` makes it); by default the name of `column` and ``_hash``.
 
     Raises
     ------
     ConfigError
         A wrong argument; and when the dataset is made: no such column, a column that is not text (or lists of it),
-        rows without a path, paths that leave `root`, lists that are too long.
+        rows without a path, paths that leave `root`, URLs that are not allowed, lists that are too long.
+    MissingDependencyError
+        When the dataset is made: the table has URLs, and ``pip install 'rowlock[remote]'`` is still to be done.
 
     Examples
     --------
@@ -114,6 +118,9 @@ class Images(Input):
         augment: Augment | None = None,
         cache: str | os.PathLike[str] | None = None,
         cache_bytes: int | str | None = None,
+        remote: Remote | None = None,
+        verify: str | None = None,
+        hashes: str | None = None,
     ) -> None:
         check_column("Images", column)
         self.column = column
@@ -129,6 +136,9 @@ class Images(Input):
         self.augment = augment
         self.cache = cache
         self.cache_bytes = None if cache_bytes is None else parse_bytes(cache_bytes)
+        self.remote = remote
+        self.verify = verify
+        self.hashes = hashes_column(column, verify, hashes)
         self._check()
 
     def _check(self) -> None:
@@ -143,11 +153,13 @@ class Images(Input):
         if not (self.augment is None or isinstance(self.augment, Augment)):
             raise ConfigError(f"augment must be an rl.Augment, such as rl.Augment(flip=0.5), not {self.augment!r}")
         check_cache(self.cache, self.cache_bytes)
+        check_remote(self.remote)
 
     def __repr__(self) -> str:
         defaults = {"root": None, "channels": 3, "dtype": np.dtype("uint8"), "scale": 1.0, "resize": "stretch"}
         defaults |= {"max_pixels": MAX_PIXELS, "num_images": None, "longer": "raise", "augment": None}
-        defaults |= {"cache": None, "cache_bytes": None}
+        defaults |= {"cache": None, "cache_bytes": None, "remote": None, "verify": None}
+        defaults["hashes"] = hashes_column(self.column, self.verify, None)
         given = {name: getattr(self, name) for name, default in defaults.items() if getattr(self, name) != default}
         if "dtype" in given:
             given["dtype"] = str(given["dtype"])
@@ -155,133 +167,6 @@ class Images(Input):
         return f"Images({self.column!r}, size={self.size}{more})"
 
     def open(self, table: Table, name: str) -> Reader:  # noqa: D102 - as in Input
-        return _ImagesReader(self, table, name)
+        from rowlock.inputs.images_reader import ImagesReader  # noqa: PLC0415 - loads pyarrow and Numba
 
-
-class _Picture(NamedTuple):
-    """One picture of a row, and the random numbers that it has in this epoch."""
-
-    row: int
-    path: bytes
-    of_list: str
-    """``"picture 3 of 5"``, or nothing where a row has one."""
-    draw: PictureDraw | None
-
-
-class _ImagesReader(Reader):
-    """Reads, decodes and resizes straight into the batch."""
-
-    def __init__(self, images: Images, table: Table, name: str) -> None:
-        # PLC0415: pyarrow, Pillow and Numba are loaded when pictures are used, and not in a worker thread
-        from rowlock.pictures import decode, path_lists, paths, resize, roots  # noqa: PLC0415 - as said
-
-        self._images = images
-        self._name = name
-        series = table.column(images.column)
-        shape: tuple[int, ...] = (*images.size, images.channels)
-        if images.num_images is None:
-            self._paths = paths.PathColumn(series, images.column)
-        else:
-            self._paths = path_lists.PathLists(series, images.column, images.num_images, images.longer)
-            shape = (images.num_images, *shape)
-        self._root = roots.Root(images.root)
-        self._root.check_text(self._paths, images.column)
-        self._decode = decode.decode
-        self._resize_into = resize.resize_into
-        if images.augment is not None:
-            from rowlock.pictures import alter  # noqa: PLC0415 - as above
-
-            self._alter, self._crop_of = alter.alter, alter.crop_of
-        self.spec = ArraySpec(shape, images.dtype)
-        self._cache = _open_cache(images)
-        self.piece_rows = max(1, _PIECE_IMAGES // (images.num_images or 1))
-
-    def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:
-        check_rows(rows, len(self._paths))
-        images = self._images
-        byte_picture = np.empty((*images.size, images.channels), np.uint8) if images.dtype == np.float32 else None
-        places = out.reshape(len(rows), images.num_images or 1, *images.size, images.channels)
-        for row, row_paths, row_out in zip(rows.tolist(), self._paths.take_lists(rows), places, strict=True):
-            for position, path in enumerate(row_paths):
-                of_list = "" if images.num_images is None else f"picture {position + 1} of {len(row_paths)}"
-                picture = _Picture(row, path, of_list, self._picture_draw(draw, row, position))
-                if byte_picture is None:
-                    self._load(picture, row_out[position])
-                else:
-                    self._load(picture, byte_picture)
-                    np.multiply(byte_picture, np.float32(images.scale), out=row_out[position], dtype=np.float32)
-            row_out[len(row_paths) :] = 0
-
-    def will_need(self, rows: Int64Array) -> None:
-        from rowlock.pictures.advice import will_need  # noqa: PLC0415 - with the rest of the package, on first use
-
-        paths = (self._root.locate(path) for row_paths in self._paths.take_lists(rows) for path in row_paths)
-        cached = self._cache is not None and self._images.augment is None
-        will_need(self._cache.will_need(paths) if cached and self._cache is not None else paths)
-
-    def close(self) -> None:
-        if self._cache is not None:
-            self._cache.close()
-
-    @functools.cached_property
-    def fingerprint(self) -> str:
-        """Which files, and what is made of them; decoder versions are left out, so that an upgrade ends no run."""
-        images = self._images
-        shape = "x".join(map(str, self.spec.shape))
-        augment = "" if images.augment is None else f":{images.augment!r}"
-        return f"{self._paths.digest()}:{shape}:{images.dtype}:{images.scale!r}:{images.resize}{augment}"
-
-    def _picture_draw(self, draw: Draw | None, row: int, position: int) -> PictureDraw | None:
-        augment = self._images.augment
-        if draw is None or augment is None:
-            return None
-        return PictureDraw(*draw, self._name, row, 0 if augment.together else position)
-
-    def _load(self, picture: _Picture, out: AnyArray) -> None:
-        full_path = self._root.locate(picture.path)
-        try:
-            self._fill(full_path, picture.draw, out)
-        except RowError as error:
-            error.row, error.path = picture.row, os.fsdecode(full_path)
-            if picture.of_list:
-                error.reason = f"{picture.of_list}: {error.reason}"
-            raise
-        except OSError as error:
-            error.row, error.filename = picture.row, os.fsdecode(full_path)  # type: ignore[attr-defined]  # for the message above
-            where = f"{picture.of_list}, path" if picture.of_list else "path"
-            error.add_note(f"while reading row {picture.row}, {where} {error.filename!r}")
-            raise
-
-    def _fill(self, full_path: bytes, draw: PictureDraw | None, out: AnyArray) -> None:
-        augment = self._images.augment
-        if draw is not None and augment is not None:
-            placed = self._decode_into(full_path, self._crop_of(augment, draw), out)
-            with stage("transform"):
-                self._alter(out, placed, augment, draw)
-        elif self._cache is not None:
-            self._cache.load(full_path, out, functools.partial(self._decode_into, full_path, None, out))
-        else:
-            self._decode_into(full_path, None, out)
-
-    def _decode_into(self, full_path: bytes, crop: Crop | None, out: AnyArray) -> Placement:
-        images = self._images
-        with stage("read"):
-            data = self._root.read(full_path, max_file_bytes(images.max_pixels))
-        with stage("decode"):
-            pixels = self._decode(data, images.channels, images.max_pixels, images.size, images.resize, crop)
-            placed = self._resize_into(pixels, out, images.resize, crop)
-        note_scratch(len(data) + pixels.nbytes)
-        return placed
-
-
-def _open_cache(images: Images) -> PictureCache | None:
-    if images.cache is None or not hasattr(os, "preadv"):
-        return None
-    from rowlock.picture_cache.cache import PictureCache  # noqa: PLC0415 - Numba is loaded when pictures are used
-    from rowlock.picture_cache.identity import digest_of  # noqa: PLC0415 - as above
-    from rowlock.pictures.versions import versions  # noqa: PLC0415 - as above
-
-    shape = (*images.size, images.channels)
-    fence = None if images.root is None else os.path.realpath(images.root)
-    settings = digest_of("pixels-1", shape, images.resize, images.max_pixels, fence, versions())
-    return PictureCache(images.cache, settings, math.prod(shape), images.cache_bytes)
+        return ImagesReader(self, table, name)

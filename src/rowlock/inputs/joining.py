@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rowlock.arrays import row_type
+from rowlock.blocks import for_blocks
 from rowlock.errors import AlignmentError, MissingKeysError
 from rowlock.sources.candidates import key_candidates
 
 if TYPE_CHECKING:
-    from rowlock.arrays import Int64Array
+    from rowlock.arrays import AnyArray, Int64Array
     from rowlock.inputs.features import Features
     from rowlock.keys import Keys
     from rowlock.table import Table
 
 __all__ = ["key_column", "require_no_other_key", "rows_by_key", "rows_by_number"]
 
+_JOINED_ROWS = 1 << 21  # at a time and thread: about 140 MB, and near enough to each other in the sorted index
 _log = logging.getLogger("rowlock")
 
 
@@ -57,9 +60,14 @@ def require_no_other_key(features: Features, matrix: Any, table: Table, name: st
     )  # fmt: skip
 
 
-def rows_by_key(features: Features, matrix: Any, table: Table, keys: Keys, name: str) -> Int64Array:
-    """Return the matrix' row of every row of the table, int64; -1 where it has none and may be dropped."""
-    places: Int64Array = matrix.find(keys, f"the frame's key of input {name!r}")
+def rows_by_key(features: Features, matrix: Any, table: Table, keys: Keys, name: str) -> AnyArray:
+    """Return the matrix' row of every row of the table, as `row_type`; -1 where it has none and may be dropped."""
+    places = np.empty(len(keys), row_type(matrix.num_rows))
+
+    def join(start: int, stop: int) -> None:
+        places[start:stop] = matrix.find(keys.take(slice(start, stop)), f"the frame's key of input {name!r}")
+
+    for_blocks(join, len(keys), _JOINED_ROWS)
     missing = np.flatnonzero(places < 0)
     if len(missing) and (features.missing or table.missing) == "raise":
         raise MissingKeysError(

@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rowlock.arrays import one_arrow_array
 from rowlock.errors import ConfigError
-from rowlock.list_columns import first_value, list_starts, listed, lists_in, one_array, refuse
+from rowlock.list_columns import first_value, list_starts, listed, lists_in, refuse
 
 if TYPE_CHECKING:
     from rowlock.arrays import AnyArray, Int64Array
@@ -103,7 +104,7 @@ def number_lists(series: Any, name: str) -> Any:
         Not a column of lists, or rows without one.
     """
     try:
-        array = one_array(series.to_arrow())
+        array = one_arrow_array(series)
     except (pa.ArrowException, TypeError, UnicodeEncodeError) as error:
         raise ConfigError(
             f"column {name!r} must hold lists of whole numbers; its first value is {first_value(series)!r}, and it"

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 
+from rowlock.arguments import nearest
 from rowlock.errors import ConfigError
 from rowlock.keras.bound_targets import check_targets
 from rowlock.keras.bound_weights import check_weights
 from rowlock.keras.converted import check_structure
-from rowlock.table import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,11 +14,12 @@ from uuid import UUID
 import numpy as np
 
 from rowlock.meter import note_cache, note_read, stage
-from rowlock.picture_cache.folder import list_files, make_folder
+from rowlock.picture_cache.folder import list_files
 from rowlock.picture_cache.identity import identify, is_settled
 from rowlock.picture_cache.kernels import check_record
 from rowlock.picture_cache.places import NOWHERE, Places
 from rowlock.picture_cache.segment import CHECK_BYTES, NAME_BYTES, PIXELS, PLACES, Segment, SegmentWriter, read_names
+from rowlock.private_folder import make_folder
 from rowlock.store.row_check import RowFactors
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from rowlock.arrays import AnyArray
     from rowlock.picture_cache.identity import Identity
+    from rowlock.pictures.content import Version
 
 __all__ = ["PictureCache"]
 
@@ -85,47 +87,57 @@ class PictureCache:
             self._stop_adding(f"the folder cannot be used ({error.strerror or error})")
         self._look()
 
-    def load(self, path: bytes, pixels: AnyArray, decode: Callable[[], object]) -> None:
+    def load(
+        self,
+        key: bytes,
+        version: Callable[[], Version | None],
+        pixels: AnyArray,
+        decode: Callable[[], Version | None],
+    ) -> None:
         """Fill `pixels` from the cache, or by `decode`; then add them.
 
         Parameters
         ----------
-        path : bytes
-            Of the picture, absolute.
+        key : bytes
+            Of the picture: see `rowlock.pictures.content.key_of`.
+        version : callable
+            Returns the present state of its file; None: nothing of it is kept.
         pixels : uint8, C-contiguous
             Filled completely.
         decode : callable
-            Fills `pixels`, or raises; what it raises passes.
+            Fills `pixels`, or raises; what it raises passes. Returns the state of the bytes that were decoded; None:
+            `version` is asked once more.
         """
-        identity = identify(path, self._settings)
-        if identity is not None and self._read(identity, pixels):
+        before = version()
+        if before is not None and self._read(identify(key, before, self._settings), pixels):
             note_cache(num_hits=1)
             return
-        decode()
+        decoded = decode()
         note_cache(num_misses=1)
-        if identity is not None and not self._is_closed:
-            self._add(identity, path, pixels)
+        if before is not None and not self._is_closed and self._may_add(before):
+            now = version() if decoded is None else decoded
+            if now == before:
+                self._add(identify(key, before, self._settings), pixels)
 
-    def will_need(self, paths: Iterable[bytes]) -> list[bytes]:
-        """Let the system read the records of `paths`, and return the paths that have none.
+    def will_need(self, pictures: Iterable[tuple[bytes, Version | None]]) -> list[bytes]:
+        """Let the system read the records of pictures, and return the keys of those that have none.
 
         If the first few are in its memory, so are all others, or nearly: nothing more is looked up.
         """
         segments = self._segments  # before the places: `close` forgets places first
         missing, num_in_memory = [], 0
-        for number, path in enumerate(paths):
-            if number == num_in_memory == _SAMPLES:
-                break
-            identity = identify(path, self._settings)
-            place = NOWHERE if identity is None else self._places.find(identity.low)
+        for number, (key, version) in enumerate(pictures):
+            place = NOWHERE if version is None else self._places.find(identify(key, version, self._settings).low)
             if place == NOWHERE:
-                missing.append(path)
+                missing.append(key)
                 continue
             segment, slot = segments[place >> _SLOT_BITS], place & _SLOTS
             if number < _SAMPLES and segment.is_in_memory(slot):
                 num_in_memory += 1
             else:
                 segment.will_need(slot)
+            if number + 1 == num_in_memory == _SAMPLES:
+                break
         return missing
 
     def close(self) -> None:
@@ -158,14 +170,15 @@ class PictureCache:
         high = np.uint64(identity.high)
         return int(check_record(pixels.reshape(-1), self._factors.factors, self._factors.salt, high))
 
-    def _add(self, identity: Identity, path: bytes, pixels: AnyArray) -> None:
+    def _may_add(self, version: Version) -> bool:
         writing = self._writing_of_this_process()
         if time.monotonic() > writing.look_at:
             self._look()
-        if writing.is_off or not is_settled(identity) or identify(path, self._settings) != identity:
-            return
+        return not writing.is_off and is_settled(version)
+
+    def _add(self, identity: Identity, pixels: AnyArray) -> None:
         try:
-            writer, number = self._reserve(writing)
+            writer, number = self._reserve(self._writing)
             if writer is not None:
                 slot = writer.append(identity.low, pixels, self._check(identity, pixels))
                 self._places.put(identity.low, number << _SLOT_BITS | slot)

@@ -1,25 +1,21 @@
-"""The folder of a cache: private to one user, and shared by all of the user's processes."""
+"""The files of a picture cache."""
 
 from __future__ import annotations
 
 import os
 import re
 import secrets
-import stat
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from rowlock.errors import ConfigError
+from rowlock.private_folder import is_own_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Found", "list_files", "make_folder", "make_segment_name", "open_file"]
+__all__ = ["Found", "list_files", "make_segment_name"]
 
 _NAME = re.compile(r"[0-9a-f]{16}-[0-9a-f]{16}-[0-9a-f]{8}\.(pixels|places)")
-_FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK if os.name == "posix" else 0
-_TAG = b"Signature: 8a477f597d28d172789f06886806bc55\n# Pixels that Rowlock decoded. It may be deleted at any time.\n"
-_TAG_NAME = "CACHEDIR.TAG"
 
 
 class Found(NamedTuple):
@@ -27,28 +23,6 @@ class Found(NamedTuple):
 
     name: str
     num_bytes: int
-
-
-def make_folder(path: Path) -> None:
-    """Make the folder, for this user alone, or accept it as it is.
-
-    Raises
-    ------
-    ConfigError
-        It is a link, no folder, somebody else's, or everybody may write into it: who can write there decides what
-        a model is trained on.
-    OSError
-        It can be neither made nor looked at.
-    """
-    try:
-        path.mkdir(mode=0o700)
-    except FileExistsError:
-        _refuse_foreign(path, path.lstat())
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        make_folder(path)
-    else:
-        _write_tag(path / _TAG_NAME)
 
 
 def make_segment_name(settings: bytes) -> str:
@@ -69,56 +43,6 @@ def list_files(path: Path) -> list[Found]:
         for entry in entries:
             if _NAME.fullmatch(entry.name):
                 status = entry.stat(follow_symlinks=False)
-                if _is_own_file(status):
+                if is_own_file(status):
                     found.append(Found(entry.name, status.st_size))
     return sorted(found)
-
-
-def open_file(path: Path, *, new: bool = False) -> int:
-    """Open a file of the cache for reading, or make a new one, and return its descriptor; no link is followed.
-
-    Raises
-    ------
-    OSError
-        It cannot be opened, or is not a plain file of this user.
-    """
-    descriptor = os.open(path, _FLAGS | (os.O_RDWR | os.O_CREAT | os.O_EXCL if new else os.O_RDONLY), 0o600)
-    if not _is_own_file(os.fstat(descriptor)):
-        os.close(descriptor)
-        raise PermissionError(f"{path} is not a file of this user")
-    return descriptor
-
-
-def _is_own_file(status: os.stat_result) -> bool:
-    return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
-
-
-def _refuse_foreign(path: Path, status: os.stat_result) -> None:
-    why = ""
-    if stat.S_ISLNK(status.st_mode):
-        why = f"is a link; name the folder that it leads to ({os.path.realpath(path)!r}) if that is meant"
-    elif not stat.S_ISDIR(status.st_mode):
-        why = "is not a folder"
-    elif status.st_uid != os.geteuid():
-        why = f"belongs to user {status.st_uid}, and this is user {os.geteuid()}: name a folder of your own"
-    elif status.st_mode & stat.S_IWOTH:
-        why = f"can be written by everybody: chmod 700 {str(path)!r}, or name one inside of it, which will be made"
-    if why:
-        raise ConfigError(
-            f"cache={str(path)!r} {why}. Who can write into a cache decides what a model sees."
-            " Nothing was read or written."
-        )
-
-
-def _write_tag(path: Path) -> None:
-    """Tell backups that they may pass it over."""
-    try:
-        descriptor = open_file(path, new=True)
-    except OSError:
-        return
-    try:
-        os.write(descriptor, _TAG)
-    except OSError:
-        pass
-    finally:
-        os.close(descriptor)

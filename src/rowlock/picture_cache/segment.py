@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rowlock.picture_cache.folder import make_segment_name, open_file
+from rowlock.picture_cache.folder import make_segment_name
+from rowlock.private_folder import open_file
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -43,7 +43,7 @@ class PathLists(PathColumn):
     def __init__(self, series: Any, name: str, most: int, longer: str) -> None:
         self._most = most
         super().__init__(series, name)
-        lengths = np.diff(self._starts)
+        lengths = self.list_lengths
         too_long = np.flatnonzero(lengths > most)
         if len(too_long) and longer == "raise":
             raise ConfigError(
@@ -53,6 +53,11 @@ class PathLists(PathColumn):
 
     def __len__(self) -> int:
         return len(self._starts) - 1
+
+    @property
+    def list_lengths(self) -> Int64Array:
+        """Paths of each row, those that are cut off included, shape (number of rows,)."""
+        return np.diff(self._starts)
 
     def take_lists(self, rows: Int64Array) -> list[list[bytes]]:
         """Return the paths of each of `rows`, int64 of shape (n,); at most `most` a row."""
@@ -73,9 +78,9 @@ class PathLists(PathColumn):
         return found.hexdigest()
 
     def _read(self, series: Any, name: str) -> Any:
-        lists = _lists(series, name)
+        lists = _lists(series, name, self._what)
         self._starts = list_starts(lists)
-        return as_binary(lists.flatten(), series, name)
+        return as_binary(lists.flatten(), series, name, self._what)
 
 
 def list_lengths(series: Any, name: str) -> Int64Array:
@@ -89,11 +94,11 @@ def list_lengths(series: Any, name: str) -> Int64Array:
     return np.diff(list_starts(_lists(series, name)))
 
 
-def _lists(series: Any, name: str) -> Any:
+def _lists(series: Any, name: str, what: str = "paths") -> Any:
     return lists_in(
-        to_arrow(series, name),
+        to_arrow(series, name, what),
         series,
         name,
-        "paths, because num_images= was given",
+        f"{what}, because num_images= was given",
         "For one picture a row, leave num_images out.",
     )

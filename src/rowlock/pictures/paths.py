@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rowlock.arrays import one_arrow_array
 from rowlock.errors import ConfigError
-from rowlock.list_columns import first_value, one_array, refuse
+from rowlock.list_columns import first_value, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from rowlock.arrays import Int64Array
 
 __all__ = ["PathColumn", "as_binary", "to_arrow"]
+
+_BLOCK_PATHS, _BLOCK_BYTES = 1 << 18, 1 << 24
 
 _TEXT: tuple[Callable[[Any], bool], ...] = (
     pa.types.is_string,
@@ -53,18 +56,23 @@ class PathColumn:
 
     def __init__(self, series: Any, name: str) -> None:
         self.array = self._read(series, name)
-        empty = pc.fill_null(pc.equal(pc.binary_length(self.array), 0), fill_value=True)
-        refuse(self.rows_of(np.flatnonzero(np.asarray(empty))), name, self._without)
+        refuse(self.rows_of(self.places_where(_is_empty)), name, self._without)
         _, offsets, values = self.array.buffers()
         first, stop = self.array.offset, self.array.offset + len(self.array) + 1
         self._offsets = np.frombuffer(offsets, np.int64)[first:stop]
         self._values = memoryview(values)
         refuse(self.rows_of(self._places_with_nul()), name, "have a NUL character in their path")
 
+    _what = "paths"
     _without = "have no path"
 
     def __len__(self) -> int:
         return len(self.array)
+
+    @property
+    def list_lengths(self) -> Int64Array:
+        """Paths of each row, shape (number of rows,)."""
+        return np.ones(len(self), np.int64)
 
     def take(self, places: Int64Array) -> list[bytes]:
         """Return the paths at `places` of `array`, int64 of shape (n,)."""
@@ -80,41 +88,55 @@ class PathColumn:
         """Return the rows, each once, whose paths stand at `places` of `array`."""
         return places
 
+    def places_where(self, holds: Callable[[Any], Any]) -> Int64Array:
+        """Return the places of `array` where a function of Arrow arrays says so, a block at a time."""
+        starts = range(0, len(self.array), _BLOCK_PATHS)
+        found = [start + np.flatnonzero(np.asarray(holds(self.array.slice(start, _BLOCK_PATHS)))) for start in starts]
+        return np.concatenate([np.empty(0, np.int64), *found])
+
     def digest(self) -> str:
         """Return a short text that other paths, or the same in another order, do not have."""
         first, stop = int(self._offsets[0]), int(self._offsets[-1])
-        found = hashlib.blake2b((self._offsets - first).data, digest_size=8)
+        found = hashlib.blake2b(digest_size=8)
+        for start in range(0, len(self._offsets), _BLOCK_PATHS):
+            found.update((self._offsets[start : start + _BLOCK_PATHS] - first).data)
         found.update(self._values[first:stop])
         return found.hexdigest()
 
     def _read(self, series: Any, name: str) -> Any:
-        return as_binary(to_arrow(series, name), series, name)
+        return as_binary(to_arrow(series, name, self._what), series, name, self._what)
 
     def _places_with_nul(self) -> Int64Array:
         first, stop = int(self._offsets[0]), int(self._offsets[-1])
-        positions = np.flatnonzero(np.frombuffer(self._values, np.uint8, stop)[first:] == 0) + first
+        values = np.frombuffer(self._values, np.uint8, stop)
+        starts = range(first, stop, _BLOCK_BYTES)
+        found = [start + np.flatnonzero(values[start : start + _BLOCK_BYTES] == 0) for start in starts]
+        positions = np.concatenate([np.empty(0, np.int64), *found])
         return np.unique(np.searchsorted(self._offsets, positions, side="right") - 1)
 
 
-def to_arrow(series: Any, name: str) -> Any:
-    """Return a column of text, or of lists of text, as one Arrow array."""
+def _is_empty(paths: Any) -> Any:
+    return pc.fill_null(pc.equal(pc.binary_length(paths), 0), fill_value=True)
+
+
+def to_arrow(series: Any, name: str, what: str = "paths") -> Any:
+    """Return a column of text, or of lists of text, as one Arrow array; `what` it holds is for the message."""
     try:
-        array = series.to_arrow()
+        return one_arrow_array(series)
     except UnicodeEncodeError:  # surrogates stand for the bytes of a file name that are not UTF-8
-        array = pa.array([_encoded(value) for value in series.to_list()])
+        return pa.array([_encoded(value) for value in series.to_list()])
     except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError) as error:
-        raise _not_text(series, name) from error
-    return one_array(array)
+        raise _not_text(series, name, what) from error
 
 
-def as_binary(array: Any, series: Any, name: str) -> Any:
-    """Return an Arrow array of text as large_binary; `series` and `name` are for the message."""
+def as_binary(array: Any, series: Any, name: str, what: str = "paths") -> Any:
+    """Return an Arrow array of text as large_binary; `series`, `name` and `what` it holds are for the message."""
     if pa.types.is_dictionary(array.type):
         array = array.cast(array.type.value_type)
     if pa.types.is_null(array.type):
         array = array.cast(pa.large_string())
     if not any(is_text(array.type) for is_text in _TEXT):
-        raise _not_text(series, name)
+        raise _not_text(series, name, what)
     return array.cast(pa.large_binary())
 
 
@@ -124,14 +146,14 @@ def _encoded(value: Any) -> Any:
     return [_encoded(path) for path in value]
 
 
-def _not_text(series: Any, name: str) -> ConfigError:
+def _not_text(series: Any, name: str, what: str) -> ConfigError:
     first = first_value(series)
     if not isinstance(first, str) and isinstance(first, Iterable):
         return ConfigError(
-            f"column {name!r} must hold paths as text; it is {series.dtype}, its first value {first!r}. For several"
+            f"column {name!r} must hold {what} as text; it is {series.dtype}, its first value {first!r}. For several"
             " pictures a row, give num_images= and lists of text; for path objects, make them text with map(str)."
         )
     return ConfigError(
-        f"column {name!r} must hold paths as text; it is {series.dtype}, its first value {first!r}."
+        f"column {name!r} must hold {what} as text; it is {series.dtype}, its first value {first!r}."
         f" For path objects, write frame[{name!r}] = frame[{name!r}].map(str)."
     )

@@ -3,25 +3,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import os
-from typing import TYPE_CHECKING
+import struct
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.compute as pc
 
 from rowlock.errors import ConfigError, RowError
 from rowlock.list_columns import listed
+from rowlock.pictures.advice import will_need
+from rowlock.pictures.content import Content, Version, name_of
 from rowlock.pictures.files import read_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from rowlock.arrays import BoolArray
+    from rowlock.pictures.content import Kept
     from rowlock.pictures.paths import PathColumn
 
 __all__ = ["Root"]
 
 _SEP = os.sep.encode()
+_STATUS = struct.Struct("<qqq")
 
 
 class Root:
@@ -31,6 +39,8 @@ class Root:
     ----------
     root : str, path or None
         None: the working directory of this moment, without a fence.
+    max_bytes : int
+        Larger files are not read.
 
     Notes
     -----
@@ -38,15 +48,24 @@ class Root:
     somebody who changes links while they are followed.
     """
 
-    def __init__(self, root: str | os.PathLike[str] | None) -> None:
+    def __init__(self, root: str | os.PathLike[str] | None, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self._base = os.fsencode(os.path.abspath(root or os.curdir))
         self._fence = None if root is None else os.path.realpath(self._base)
         if self._fence is not None and not os.path.isdir(self._fence):
             raise ConfigError(f"root={os.fspath(root or '')!r} is not a directory ({os.fsdecode(self._base)})")
         self._allows_directory = functools.lru_cache(maxsize=1 << 16)(self._is_inside)
 
-    def check_text(self, paths: PathColumn, name: str) -> None:
+    def check_text(self, paths: PathColumn, name: str, among: BoolArray | None = None) -> None:
         """Refuse paths that leave the fence by their text alone; links are followed when they are read.
+
+        Parameters
+        ----------
+        paths : PathColumn
+        name : str
+            Of the column.
+        among : bool, shape (number of paths,), optional
+            Which of them lead here.
 
         Raises
         ------
@@ -55,7 +74,9 @@ class Root:
         """
         if self._fence is None:
             return
-        places = np.flatnonzero(self._leaves(paths))
+        places = paths.places_where(self._leaves)
+        if among is not None:
+            places = places[among[places]]
         if len(places):
             first = os.fsdecode(paths.take(places[:1])[0])
             rows = paths.rows_of(places)
@@ -68,7 +89,20 @@ class Root:
         """Return where the file is, as an absolute path."""
         return os.path.join(self._base, path)
 
-    def read(self, path: bytes, max_bytes: int) -> bytes:
+    def version(self, path: bytes) -> Version | None:
+        """Return size, mtime and ctime of the file; None where the system does not say.
+
+        The latter is set by whatever writes or renames a file and cannot be set by hand: a file of equal size that
+        comes with its old mtime (``cp -p``, archives) in another's place is told apart.
+        """
+        try:
+            status = os.stat(path)  # noqa: PTH116 - paths are bytes
+        except OSError:
+            return None
+        facts = _STATUS.pack(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        return Version(facts, status.st_ctime_ns)
+
+    def read(self, path: bytes) -> Content:
         """Return the content of the file at `path`, which is absolute; see `read_file`.
 
         Raises
@@ -76,24 +110,46 @@ class Root:
         RowError
             It is not inside of the fence, or cannot be read.
         """
+        return Content(self._read(path))
+
+    def will_need(self, keys: Iterable[bytes], kept: Kept | None) -> None:
+        """Let the system read the files ahead, or what is kept of them."""
+        if kept is not None:
+            keys = kept.will_need((key, self.version(name_of(key))) for key in keys)
+        will_need(map(name_of, keys))
+
+    def reading(
+        self,
+        keys: Sequence[bytes],  # noqa: ARG002 - as in PictureSource
+        kept: Kept | None,  # noqa: ARG002 - as in PictureSource
+        *,
+        keep_on_error: bool,  # noqa: ARG002 - as in PictureSource
+    ) -> contextlib.AbstractContextManager[None]:
+        """Return a context that does nothing: files are opened one by one."""
+        return contextlib.nullcontext()
+
+    def close(self) -> None:
+        """Do nothing: no file stays open."""
+
+    def _read(self, path: bytes) -> bytes:
         if self._fence is None:
-            return read_file(path, max_bytes)
+            return read_file(path, self._max_bytes)
         if not self._allows_directory(os.path.dirname(path)):
             raise self._escape(path)
         try:
-            return read_file(path, max_bytes, follow_link=False)
+            return read_file(path, self._max_bytes, follow_link=False)
         except OSError as error:
             if error.errno != errno.ELOOP:
                 raise
         if not self._is_inside(path):
             raise self._escape(path)
-        return read_file(os.path.realpath(path), max_bytes)
+        return read_file(os.path.realpath(path), self._max_bytes)
 
-    def _leaves(self, paths: PathColumn) -> BoolArray:
-        climbs = np.asarray(pc.match_substring_regex(paths.array, r"(^|/)\.\.(/|$)"))
-        absolute = np.asarray(pc.starts_with(paths.array, _SEP))
+    def _leaves(self, paths: Any) -> BoolArray:
+        climbs = np.asarray(pc.match_substring_regex(paths, r"(^|/)\.\.(/|$)"))
+        absolute = np.asarray(pc.starts_with(paths, _SEP))
         for inside in {self._base, self._fence}:
-            absolute = absolute & ~np.asarray(pc.starts_with(paths.array, _with_separator(inside or b"")))
+            absolute = absolute & ~np.asarray(pc.starts_with(paths, _with_separator(inside or b"")))
         leaves: BoolArray = climbs | absolute
         return leaves
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rowlock.arguments import nearest
 from rowlock.errors import ConfigError, SourceError
 from rowlock.keys import Keys
 from rowlock.sources.base import PieceSource, require_matrix
 from rowlock.sources.csr import checked_indptr, densify
 from rowlock.sources.pieces import Pieces
-from rowlock.table import nearest
 
 if TYPE_CHECKING:
     from rowlock.arrays import AnyArray, Int64Array

@@ -8,13 +8,13 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from rowlock.arguments import nearest
 from rowlock.errors import ConfigError, SourceError
 from rowlock.keys import Keys
 from rowlock.memory import memory_limit_bytes
 from rowlock.sources.base import RowSource, block_rows, reading, require_matrix
 from rowlock.sources.csr import checked_indptr, csr_runs, densify
 from rowlock.sources.npy import NpyHeader
-from rowlock.table import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rowlock.arrays import AnyArray, Int64Array
     from rowlock.sources.choice import Choice
 
-__all__ = ["ParquetFile"]
+__all__ = ["ParquetFile", "buffer_bytes"]
 
 _WHOLE_BYTES = 64 << 20
 _READ_AHEAD_BYTES = 32 << 20
@@ -94,10 +94,10 @@ class ParquetFile(PieceSource):
         known = getattr(self, "_metadata", None)
         # pre_buffer would hold every row group that was read. Small groups are read whole; of large ones only a
         # buffer for each column is held.
-        return pq.ParquetFile(self._path, metadata=known, buffer_size=_buffer_bytes(known), pre_buffer=False)
+        return pq.ParquetFile(self._path, metadata=known, buffer_size=buffer_bytes(known), pre_buffer=False)
 
 
-def _buffer_bytes(metadata: Any) -> int:
+def buffer_bytes(metadata: Any) -> int:
     """Return how much of each column is read at a time; 0: all of it."""
     groups = 0 if metadata is None else metadata.num_row_groups
     largest = max((metadata.row_group(i).total_byte_size for i in range(groups)), default=0)

@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rowlock.arguments import nearest
 from rowlock.errors import ConfigError
 from rowlock.keys import Keys
-from rowlock.table import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable

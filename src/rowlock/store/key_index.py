@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["KeyIndex", "SortedRun", "merge_all"]
 
+_RADIX_ROWS = 1 << 14  # from here on a pass over two tables of counts is less than a sort
+
 
 @dataclass(frozen=True, eq=False)
 class SortedRun:
@@ -121,9 +123,7 @@ class KeyIndex:
             return found
         if query.kind != self._kind:
             raise self._other_kind(query, what)
-        hashes = query.hash()
-        order = np.argsort(hashes)
-        ordered = hashes[order]
+        order, ordered = _sorted(query.hash())
         for run in self._runs:
             self._find_in(run, query, order, ordered, found)
         if (found < 0).any():
@@ -131,7 +131,15 @@ class KeyIndex:
         return found
 
     def _find_in(self, run: SortedRun, query: Keys, order: Int64Array, hashes: UInt64Array, found: Int64Array) -> None:
-        places = np.searchsorted(run.hashes, hashes)
+        from rowlock.join_kernels import locate, match_numbers  # noqa: PLC0415 - Numba is loaded on first use
+
+        places = np.empty(len(hashes), np.int64)
+        locate(run.hashes, hashes, places)
+        numbers, stored_numbers = query.numbers, self._stored().numbers
+        if numbers is not None and stored_numbers is not None:
+            if match_numbers(run.hashes, run.rows, stored_numbers, places, hashes, order, numbers, found):
+                raise self._damaged(run)  # numbers of one hash are one number
+            return
         places_inside = np.minimum(places, len(run) - 1)
         candidates = np.flatnonzero((places < len(run)) & (run.hashes[places_inside] == hashes))
         while len(candidates):
@@ -178,6 +186,18 @@ class KeyIndex:
             f"store {self._source!r} has {self._kind} keys ({_first(self._stored())}), {what} has {query.kind} keys"
             f" ({_first(query)}). {fix}"
         )
+
+
+def _sorted(hashes: UInt64Array) -> tuple[Int64Array, UInt64Array]:
+    """Return where each hash of the ascending order stands, and the hashes in that order."""
+    if len(hashes) < _RADIX_ROWS:
+        order = np.argsort(hashes)
+        return order, hashes[order]
+    from rowlock.join_kernels import sort_words  # noqa: PLC0415 - Numba is loaded on first use
+
+    order, ordered = np.empty(len(hashes), np.int64), np.empty_like(hashes)
+    sort_words(hashes, ordered, order)
+    return order, ordered
 
 
 def _first(keys: Keys) -> str:

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import keras
 
+from rowlock.arguments import nearest
 from rowlock.errors import ConfigError
-from rowlock.table import nearest
 
 __all__ = ["backbone", "names", "scaled_pixels"]
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
+from rowlock.arguments import nearest
 from rowlock.errors import ConfigError, RowlockError
 from rowlock.inputs.matrices import open_matrix
-from rowlock.table import nearest
 from rowlock.training.spec import key_type
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rowlock.arguments import nearest
 from rowlock.errors import ConfigError
-from rowlock.table import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,0 +1,36 @@
+"""What tells the data of a dataset from others, in a few short texts: a saved state holds them."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rowlock.gathering import Slot
+    from rowlock.keys import Keys
+    from rowlock.selection import Selection
+
+__all__ = ["changes_between", "fingerprints_of"]
+
+
+def fingerprints_of(slots: Sequence[Slot], keys: Keys, selection: Selection) -> dict[str, str]:
+    """Return one text for the rows and their keys, and one an input."""
+    rows = hashlib.blake2b(digest_size=8)
+    for block in keys.blocks():
+        rows.update(block.hash().data)
+    selection.update(rows)
+    named = {f"{slot.role}:{slot.name}": slot.reader.fingerprint for slot in slots}
+    return {"rows": f"{len(selection)}:{rows.hexdigest()}", **named}
+
+
+def changes_between(before: Mapping[str, str], now: Mapping[str, str], slots: Sequence[Slot]) -> list[str]:
+    """Return in words what is not as it was; rows that were appended to a store do not count."""
+    readers = {f"{slot.role}:{slot.name}": slot.reader for slot in slots}
+    changes = []
+    for name in dict.fromkeys([*before, *now]):
+        was, is_now = before.get(name, "nothing"), now.get(name, "nothing")
+        if was != is_now and not (name in readers and readers[name].extends(was)):
+            changes.append(f"{name} was {was}, is {is_now}")
+    return changes

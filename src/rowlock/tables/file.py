@@ -1,0 +1,100 @@
+"""The columns of a table that lies in files: each is mapped when it is first asked for."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import narwhals as nw
+
+from rowlock.arrays import one_arrow_array
+from rowlock.errors import ConfigError
+from rowlock.memory import memory_limit_bytes
+from rowlock.tables.cache import ColumnCache
+from rowlock.tables.source import TableFiles
+
+if TYPE_CHECKING:
+    from rowlock.arrays import AnyArray
+
+__all__ = ["FileColumns", "is_address"]
+
+
+def is_address(frame: Any) -> bool:
+    """Return whether a table is given by where it lies."""
+    return isinstance(frame, (str, os.PathLike))
+
+
+class FileColumns:
+    """A Parquet or Arrow file, or a folder of Parquet files; as `FrameColumns`, but for what is in memory.
+
+    Parameters
+    ----------
+    path : str or path
+    cache : str or path, optional
+        Folder for the columns; by default what the environment variable ``ROWLOCK_CACHE`` says, else beside the table.
+    """
+
+    what = "the table"
+    backend = "pyarrow"
+    index = None
+
+    def __init__(self, path: str | os.PathLike[str], cache: str | os.PathLike[str] | None) -> None:
+        address = Path(os.fspath(path)).absolute()
+        self._files = TableFiles(address)
+        chosen = cache or os.environ.get("ROWLOCK_CACHE")
+        folder = Path(os.fspath(chosen)).absolute() if chosen else address.with_name(f"{address.name}.rowlock")
+        self._cache = ColumnCache(self._files, folder)
+        self.names = [name for name in self._files.schema.names if name not in self._files.unnamed_index]
+        self.num_rows = self._files.num_rows
+        self._series: dict[str, nw.Series[Any]] = {}
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Columns are mapped anew where it arrives."""
+        return {**self.__dict__, "_series": {}, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
+
+    def series(self, name: str) -> nw.Series[Any]:
+        """Return a column, mapped."""
+        with self._lock:
+            if name not in self._series:
+                import pyarrow as pa  # noqa: PLC0415 - loaded on use
+
+                column = pa.chunked_array([self._cache.column(name)])
+                self._series[name] = nw.from_native(column, series_only=True)
+            return self._series[name]
+
+    def index_values(self) -> AnyArray | None:
+        """Return the values of the index that pandas stored with the table, or None."""
+        column = self._files.index_column()
+        if column is None:
+            return self._files.index_range()
+        series = self.series(column)
+        return series.to_numpy() if series.dtype.is_integer() else series.head(1).to_numpy()  # refused by its type
+
+    def take(self, rows: AnyArray | None) -> Any:
+        """Return the chosen rows as a pyarrow.Table, in memory; all of them, mapped.
+
+        Raises
+        ------
+        ConfigError
+            So many rows that they would take more than a quarter of the memory.
+        """
+        import pyarrow as pa  # noqa: PLC0415 - loaded on use
+
+        columns = {name: one_arrow_array(self.series(name)) for name in self.names}
+        if rows is None:
+            return pa.table(columns)
+        num_bytes = sum(column.nbytes for column in columns.values()) * len(rows) // self.num_rows
+        limit = memory_limit_bytes() // 4
+        if num_bytes > limit:
+            raise ConfigError(
+                f"a frame of these {len(rows):,} rows would take about {num_bytes:,} bytes of memory, more than a"
+                f" quarter of what there is ({limit:,}). Take fewer rows, data.select(...).frame, or one column of"
+                " them, data.column(name)."
+            )
+        return pa.table({name: column.take(pa.array(rows)) for name, column in columns.items()})

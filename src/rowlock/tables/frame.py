@@ -1,0 +1,87 @@
+"""The columns of a frame in memory, whatever library it comes from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import narwhals as nw
+import numpy as np
+
+from rowlock.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rowlock.arrays import AnyArray
+
+__all__ = ["FrameColumns"]
+
+
+class FrameColumns:
+    """A pandas, polars or Arrow frame, held as it was when it was given.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame, polars.DataFrame, pyarrow.Table, ...
+        Anything that narwhals takes as an eager frame.
+
+    Attributes
+    ----------
+    names : list of str
+    num_rows : int
+    what : str
+        What it is called in messages.
+
+    Raises
+    ------
+    ConfigError
+        Not a frame, or two columns of one name.
+    """
+
+    what = "the frame"
+
+    def __init__(self, frame: Any) -> None:
+        try:
+            wrapped = nw.from_native(frame, eager_only=True)
+        except TypeError as error:
+            raise ConfigError(
+                "the table must be a pandas, polars or Arrow frame, or the path of a Parquet or Arrow file, not"
+                f" {type(frame).__name__}"
+            ) from error
+        except nw.exceptions.DuplicateError as error:
+            raise ConfigError(f"the table has two columns of one name: {error}. Rename one.") from error
+        self._frame: nw.DataFrame[Any] = _snapshot(wrapped)
+        self.names = self._frame.columns
+        self.num_rows = len(self._frame)
+
+    def series(self, name: str) -> nw.Series[Any]:
+        """Return a column."""
+        return self._frame[name]
+
+    @property
+    def backend(self) -> Any:
+        """The library that the frame is of."""
+        return nw.get_native_namespace(self._frame)
+
+    @property
+    def index(self) -> Any:
+        """The frame's own index object, or None where frames of this kind have none."""
+        return nw.maybe_get_index(self._frame)
+
+    def index_values(self) -> AnyArray | None:
+        """Return the values of the frame's index, or None where it has none."""
+        return None if self.index is None else np.asarray(self.index)
+
+    def take(self, rows: AnyArray | None) -> Any:
+        """Return the chosen rows, or all, as a frame of the user's own kind."""
+        return self._frame[np.arange(self.num_rows) if rows is None else rows].to_native()
+
+
+def _snapshot(frame: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
+    """Return what later changes to the frame do not reach; pandas copies a column only when it is changed."""
+    native = frame.to_native()
+    module, version = (
+        nw.get_native_namespace(frame).__name__,
+        getattr(nw.get_native_namespace(frame), "__version__", ""),
+    )
+    if module == "pandas" and int(version.split(".")[0]) >= 3:
+        return nw.from_native(native.copy(deep=False), eager_only=True)
+    return frame.clone()
