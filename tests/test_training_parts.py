@@ -149,6 +149,10 @@ def test_metrics_of_quantities_and_labels_are_those_counted_by_hand():
         ({"features": {"image": "x.zarr"}}, "two inputs have one name"),
         ({"ablate": True}, "there is only one"),
         ({"image": ["imgpath"]}, "image is a dict"),
+        ({"size": 64}, r"size is such as \(150, 150\), not 64"),
+        ({"split": 0.8}, "split is such as"),
+        ({"learning_rate": "fast"}, "learning_rate is such as 0.001"),
+        ({"columns": None}, "columns is such as"),
     ],
 )
 def test_a_configuration_that_cannot_be_is_refused(changed, message):
@@ -195,6 +199,8 @@ def test_a_folder_of_another_run_or_of_something_else_is_refused_and_left_as_it_
     folder.begin(careful, {}, data, overwrite=False)
     folder.release()
     assert read_config(folder.file(RUN))[0] == careful
+    with pytest.raises(ConfigError, match="cannot be kept in"):
+        RunFolder("/proc/run").begin(config, {}, data, overwrite=False)
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").write_bytes(b"")
     for overwrite in (False, True):

@@ -110,8 +110,13 @@ class RunFolder:
         RunExistsError
             Another process trains in it, or the data are not those of the run that was begun.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._take()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._take()
+        except OSError as error:
+            if isinstance(error, RunExistsError):
+                raise
+            raise ConfigError(f"a run cannot be kept in {self.path}: {error.strerror or error}") from error
         self.check(config, overwrite=overwrite)
         if overwrite:
             self._empty()
@@ -147,13 +152,13 @@ class RunFolder:
             import fcntl  # noqa: PLC0415 - POSIX only
 
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:
-            pass
-        except OSError:
+        except BlockingIOError:
             os.close(descriptor)
             raise RunExistsError(
                 f"another process trains in {self.path}: wait for it, stop it, or name another folder (--out)"
             ) from None
+        except (ImportError, OSError):  # a system, or a network mount, without locks
+            pass
         self._lock = descriptor
 
     def _empty(self) -> None:
