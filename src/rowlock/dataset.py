@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rowlock.arguments import row_numbers, whole_number
 from rowlock.bad_rows import BadRows, OnError, bad_rows_of, check_policy
+from rowlock.dataset_facts import DatasetFacts, Opened
+from rowlock.dataset_views import DatasetViews
 from rowlock.errors import AlignmentError, ConfigError
-from rowlock.fingerprints import changes_between, fingerprints_of
 from rowlock.fitting import known_statistics, measure, require_fitted, with_statistics
 from rowlock.gathering import Gathering, Slot
 from rowlock.inputs import Input, Labels
 from rowlock.inputs.base import Draw, check_rows
-from rowlock.inputs.columns import ArrayReader
 from rowlock.masks import rows_where
 from rowlock.plan import Last, Plan
 from rowlock.roles import Role, roles_of
@@ -28,14 +27,11 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping
 
-    from rowlock.arrays import AnyArray, ArraySpec, BoolArray, Int64Array
+    from rowlock.arrays import Int64Array
     from rowlock.bad_rows import BadRow
     from rowlock.batch import Batch
-    from rowlock.checking import Report
     from rowlock.engine import Engine
-    from rowlock.keys import Keys
     from rowlock.loader import Loader
-    from rowlock.looking import Sheet
     from rowlock.orders import Order
     from rowlock.store import ColumnStatistics
     from rowlock.store.progress import Progress
@@ -43,17 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Dataset"]
 
 
-class _Opened(NamedTuple):
-    """What a dataset and all its parts share."""
-
-    table: Table
-    keys: Keys
-    slots: tuple[Slot, ...]
-    roles: tuple[Role, ...]
-    """The inputs as they were written down, in the order of `slots`."""
-
-
-class Dataset:
+class Dataset(DatasetFacts, DatasetViews):
     """Rows of a table with all that belongs to them: pictures, features, columns, target.
 
     Parameters
@@ -103,105 +89,13 @@ class Dataset:
         table = Table(frame, key=key, missing=missing, cache=cache)
         keys = table.row_keys()
         slots = tuple(Slot(role, name, what.open(table, name or role)) for role, name, what in named)
-        self._opened = _Opened(table, keys, slots, tuple(named))
+        self._opened = Opened(table, keys, slots, tuple(named))
         self._selection = Selection(table.num_rows)
         self._is_measured = False
         self._labels = {name: what for role, name, what in named if role == "target" and isinstance(what, Labels)}
         for slot, (_, _, what) in zip(slots, named, strict=True):
             what.opened_as(slot.reader)
         self._leave_out_missing()
-
-    def __len__(self) -> int:
-        return len(self._selection)
-
-    def __repr__(self) -> str:
-        parts = [f"{slot.label} {slot.reader.spec.dtype}{list(slot.reader.spec.shape)}" for slot in self._slots]
-        return f"Dataset({len(self):,} rows: {', '.join(parts)})"
-
-    @property
-    def _slots(self) -> tuple[Slot, ...]:
-        return self._opened.slots
-
-    @property
-    def input_specs(self) -> dict[str, ArraySpec]:
-        """Shape and dtype of one row of each input."""
-        return {slot.name: slot.reader.spec for slot in self._slots if slot.role == "input"}
-
-    @property
-    def target_specs(self) -> dict[str, ArraySpec]:
-        """Shape and dtype of one row of each target; a single target has the name ``""``."""
-        return {slot.name: slot.reader.spec for slot in self._slots if slot.role == "target"}
-
-    @property
-    def has_sample_weight(self) -> bool:
-        """Whether a column weighs the rows."""
-        return any(slot.role == "sample_weight" for slot in self._slots)
-
-    @property
-    def classes(self) -> Any:
-        """What the numbers of the target mean: a tuple for `Labels`, a dict of them for several targets."""
-        classes = {name: labels.classes for name, labels in self._labels.items()}
-        return classes.get("", classes or None)
-
-    @property
-    def target_columns(self) -> dict[str, str | None]:
-        """The table's column of each target, under its name; None where it is not of one column."""
-        roles = self._opened.roles
-        return {name: getattr(what, "column", None) for role, name, what in roles if role == "target"}
-
-    def frame_of(self, columns: Mapping[str, AnyArray], missing: BoolArray | None = None) -> Any:
-        """Return values, one a row of this dataset, beside the rows' keys as a frame of the kind that was given.
-
-        Parameters
-        ----------
-        columns : dict of str to array, shape (len,)
-        missing : bool, shape (len,), optional
-            Rows that have no values: null, or NaN in pandas.
-
-        Returns
-        -------
-        frame
-            The key under its name first. Without ``key=``: of pandas by its index, of others a column ``row``.
-        """
-        return self._opened.table.beside_keys(self._selection.chosen, self.keys, columns, missing)
-
-    def target_column(self, name: str = "") -> AnyArray | None:
-        """Return a target of every row, shape (len, ...), or None where it is not of the table's columns."""
-        for slot in self._slots:
-            if slot.role == "target" and slot.name == name and isinstance(slot.reader, ArrayReader):
-                values = slot.reader.spec.empty(len(self))
-                slot.reader.gather(self._selection.all(), values, None)
-                return values
-        return None
-
-    @property
-    def keys(self) -> AnyArray:
-        """Identity of each row, int64 or object (str), shape (len,)."""
-        return self._opened.keys.values(self._selection.chosen)
-
-    @property
-    def dropped(self) -> dict[str, AnyArray]:
-        """Keys of the rows left out by ``missing="drop"``, under the name of the input that lacks them."""
-        missing = {slot.label: slot.reader.missing_rows for slot in self._slots}
-        return {name: self._opened.keys.values(rows) for name, rows in missing.items() if rows is not None}
-
-    @property
-    def frame(self) -> Any:
-        """The dataset's rows of the table, in its order, as a frame of the kind that was given.
-
-        Of a table that is a file, a pyarrow.Table of all columns: mapped, where the dataset has all rows; else in
-        memory, and refused where that would take more than a quarter of it.
-        """
-        return self._opened.table.take(self._selection.chosen)
-
-    def column(self, name: str) -> Any:
-        """Return one column of the dataset's rows, in their order, as a Series of the frame's kind.
-
-        Of a table that is a file, a pyarrow.ChunkedArray; mapped, where the dataset has all rows. For masks::
-
-            data.where(pc.greater(data.column("age"), 3))
-        """
-        return self._opened.table.take_column(name, self._selection.chosen)
 
     def select(self, rows: Any) -> Dataset:
         """Return the dataset of the given rows, in the given order; repeats are allowed.
@@ -420,67 +314,6 @@ class Dataset:
         )
         bad_rows = BadRows(max_bad, len(self), bad_rows_file, rank=plan.rank, world_size=plan.world_size)
         return Loader(self, plan, on_error=on_error, bad_rows=bad_rows, engine=engine)
-
-    def check(self, *others: Dataset, **options: Any) -> Report:
-        """Look for what is wrong with these rows, and with the `others`: ``train.check(valid, test)``.
-
-        Missing, unreadable, repeated and odd pictures, keys, columns, labels, stores, what is on both sides of the
-        split, and how fast batches can be made here; see `docs/command-line.md`.
-
-        Parameters
-        ----------
-        *others : Dataset
-            Other parts of a split.
-        **options
-            ``sample=`` (most rows whose pictures are read), ``full=True`` (verify every stored row),
-            ``speed_seconds=`` (0: measure no rate), ``seed=``, ``names=`` of the parts, ``progress=``.
-
-        Returns
-        -------
-        Report
-            Worth printing; ``.findings``, ``.is_right`` and ``.to_dict()`` for programs. After Ctrl-C it holds what
-            was found until then.
-        """
-        from rowlock.checking import check_datasets  # noqa: PLC0415 - above the dataset; here it is only convenient
-
-        return check_datasets((self, *others), **options)
-
-    def look(self, n: int = 24, rows: Any = None, *, seed: int = 0, **options: Any) -> Sheet:
-        """Draw a contact sheet of pictures as a model gets them, with key, target and features.
-
-        Parameters
-        ----------
-        n : int
-            How many rows, drawn by chance.
-        rows : integers, optional
-            These rows of the dataset instead, in this order.
-        seed : int
-            Of the draw, and of augmentation.
-        **options
-            ``augment=True``; ``columns=`` (pictures side by side), ``tile=`` (pixels).
-
-        Returns
-        -------
-        Sheet
-            Shown in a notebook; ``.save("sheet.png")``.
-        """
-        from rowlock.looking import look  # noqa: PLC0415 - as above
-
-        return look(self, n, rows, seed=seed, **options)
-
-    def _repr_html_(self) -> str:
-        from rowlock.showing import dataset_html  # noqa: PLC0415 - as above
-
-        return dataset_html(self)
-
-    @cached_property
-    def fingerprints(self) -> dict[str, str]:
-        """What tells these data from others: a short text for the rows and their keys, and one an input."""
-        return fingerprints_of(self._slots, self._opened.keys, self._selection)
-
-    def changes_since(self, fingerprints: Mapping[str, str]) -> list[str]:
-        """Return in words what is not as it was when `fingerprints` were taken; appended store rows do not count."""
-        return changes_between(fingerprints, self.fingerprints, self._slots)
 
     def gather(self, rows: Int64Array, draw: Draw | None = None) -> Batch:
         """Read the given rows of this dataset into a batch, in the calling thread: the slow, obvious way.

@@ -4,44 +4,32 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from rowlock.arguments import whole_number
 from rowlock.bad_rows import BadRow, BadRows, OnError, check_policy
 from rowlock.engine import Engine, Stream, default_engine
+from rowlock.epoch import Epoch, Made
 from rowlock.errors import ConfigError, IncompleteEpochError, LoaderClosedError, RowError, StateError
+from rowlock.loader_forms import LoaderForms
 from rowlock.plan import Plan
 from rowlock.state import plan_from, state_of
 from rowlock.stats import LoaderStats, Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    from rowlock.arrays import Int64Array
     from rowlock.batch import Batch
     from rowlock.dataset import Dataset
     from rowlock.gathering import Gathering
-    from rowlock.progress import Progress
 
-__all__ = ["Epoch", "Loader", "Made"]
+__all__ = ["Loader"]
 
 _LOG = logging.getLogger("rowlock")
 HandedT = TypeVar("HandedT")
 
 
-class Made(NamedTuple):
-    """A batch that was made and not counted yet; see `Loader.made`."""
-
-    batch: Batch
-    num_rows: int
-    """Planned for it, those that were skipped included."""
-    bad: Sequence[BadRow]
-    """Rows of it that were masked or skipped."""
-    bad_places: Int64Array
-    """Where they are, or were, in the batch."""
-
-
-class Loader:
+class Loader(LoaderForms):
     """The batches of a dataset, in the order of a plan, made ahead by an engine.
 
     ``iter(loader)`` starts an epoch, and the next one the next, also after a ``break``. While the last
@@ -98,11 +86,6 @@ class Loader:
 
     def __repr__(self) -> str:
         return f"Loader({len(self.dataset):,} rows, batches of {self.plan.batch_size}, {len(self):,} steps an epoch)"
-
-    def _repr_html_(self) -> str:
-        from rowlock.showing import loader_html  # noqa: PLC0415 - only in a notebook
-
-        return loader_html(self)
 
     def __iter__(self) -> Epoch[Batch]:
         return self.epoch(_as_it_is)
@@ -276,83 +259,11 @@ class Loader:
         """Return what was delivered so far, and where the time went; the difference of two is what was in between."""
         return self._recorder.snapshot(self._engine.num_threads, self._engine.memory())
 
-    def progress(self, **options: Any) -> Progress:
-        """Iterate the next epoch under a progress bar: ``for batch in loader.progress(): ...``.
-
-        Parameters
-        ----------
-        **options
-            For `tqdm.tqdm`, such as ``desc=`` or ``file=``.
-
-        Raises
-        ------
-        MissingDependencyError
-            tqdm is not installed.
-        """
-        from rowlock.progress import Progress  # noqa: PLC0415 - only for a bar
-
-        return Progress(self, **options)
-
     def close(self) -> None:
         """Forget what was prepared; iterating afterwards raises. May be called again."""
         self._is_closed = True
         if self._stream is not None:
             self._stream.close()
-
-    def to_keras(self, *, inputs: Literal["auto", "dict", "tuple", "single"] = "auto") -> Any:
-        """Return the batches as a `keras.utils.PyDataset` for ``fit``, ``evaluate`` and ``predict``.
-
-        Parameters
-        ----------
-        inputs : {"auto", "dict", "tuple", "single"}
-            How the model takes its inputs: by name, as a list or tuple in the order of the dataset's `inputs`, or
-            the only one as it is. ``"auto"``: as `KerasBatches.bind` sees, else by name.
-        """
-        from rowlock.keras import KerasBatches  # noqa: PLC0415 - loads Keras
-
-        return KerasBatches(self, inputs=inputs)
-
-    def to_torch(self, *, device: Any = None, prefetch: int = 2) -> Any:
-        """Return the batches as PyTorch tensors: a `torch.utils.data.IterableDataset`.
-
-        Parameters
-        ----------
-        device : torch.device or str, optional
-            Where the tensors go; by default they share the memory that the rows were read into.
-        prefetch : int
-            Most batches that are on their way to a CUDA device ahead of the one that is delivered.
-        """
-        from rowlock.torch import TorchBatches  # noqa: PLC0415 - loads PyTorch
-
-        return TorchBatches(self, device=device, prefetch=prefetch)
-
-    def to_jax(self, *, sharding: Any = None, prefetch: int = 2) -> Any:
-        """Return the batches as JAX arrays.
-
-        Parameters
-        ----------
-        sharding : jax.sharding.Sharding or dict of them, optional
-            How the rows of all ranks together lie on the devices of all processes: one for everything, or one for
-            each name (inputs, ``"target"`` or the targets' names, ``"sample_weight"``). By default the rows of this
-            rank go to the default device.
-        prefetch : int
-            Most batches that are sent to the devices ahead of the one that is delivered.
-        """
-        from rowlock.jax import JaxBatches  # noqa: PLC0415 - loads JAX
-
-        return JaxBatches(self, sharding=sharding, prefetch=prefetch)
-
-    def to_tf_dataset(self, *, inputs: Literal["dict", "tuple"] = "dict") -> Any:
-        """Return the batches as a `tf.data.Dataset` of (inputs, target, sample_weight), as ``fit`` takes them.
-
-        Parameters
-        ----------
-        inputs : {"dict", "tuple"}
-            How the model takes its inputs: by name, or as a list or tuple in the order of the dataset's `inputs`.
-        """
-        from rowlock.tensorflow import tf_dataset  # noqa: PLC0415 - loads TensorFlow
-
-        return tf_dataset(self, inputs=inputs)
 
     def _next(self, hand_over: Callable[[Batch], HandedT], turn: int, steps: range) -> HandedT:
         """Deliver the next batch to iteration `turn`, which goes through `steps`."""
@@ -408,31 +319,3 @@ def _gathering(dataset: Dataset, plan: Plan, on_error: OnError, step: int) -> Ga
 
 def _as_it_is(batch: Batch) -> Batch:
     return batch
-
-
-class Epoch(Generic[HandedT]):
-    """One pass over the data. A class, not a generator: an error does not end it."""
-
-    def __init__(self, next_batch: Callable[[int, range], HandedT], turn: int, steps: range, num_rows: int) -> None:
-        self._next_batch = next_batch
-        self._turn = turn
-        self.steps = steps
-        """Of this epoch, or of what is left of it."""
-        self.num_rows = num_rows
-        """Rows that are planned for it, on this rank."""
-        self._is_over = False
-
-    def __iter__(self) -> Iterator[HandedT]:
-        return self
-
-    def __length_hint__(self) -> int:
-        return len(self.steps)
-
-    def __next__(self) -> HandedT:
-        if self._is_over:
-            raise StopIteration
-        try:
-            return self._next_batch(self._turn, self.steps)
-        except StopIteration:
-            self._is_over = True
-            raise

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from rowlock.arrays import ArraySpec
     from rowlock.batch import Batch
-    from rowlock.loader import Epoch, Loader
+    from rowlock.epoch import Epoch
+    from rowlock.loader import Loader
 
 __all__ = ["original_errors", "tf_dataset"]
 

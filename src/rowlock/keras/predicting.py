@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rowlock.arrays import AnyArray, BoolArray
+    from rowlock.epoch import Made
     from rowlock.keras.converted import Structure
-    from rowlock.loader import Made
 
 __all__ = ["predict"]
 

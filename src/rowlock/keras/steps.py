@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rowlock.arrays import AnyArray
+    from rowlock.epoch import Made
     from rowlock.keras.converted import Structure
-    from rowlock.loader import Loader, Made
+    from rowlock.loader import Loader
 
 __all__ = ["StepBatches"]
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rowlock.arrays import AnyArray
-    from rowlock.loader import Loader, Made
+    from rowlock.epoch import Made
+    from rowlock.loader import Loader
 
 __all__ = ["fit"]
 
