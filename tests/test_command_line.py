@@ -1,16 +1,21 @@
 """Habits of the command line: help with examples, pipes, locales, signals, completion, data options."""
 
+import http.server
+import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.feather
+import pyarrow.parquet
 import pytest
+from PIL import Image
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -18,7 +23,7 @@ import rowlock as rl
 from rowlock.cli import app
 from rowlock.cli.choices import KeyType, Task
 from rowlock.cli.data_options import DataOptions
-from rowlock.cli.tables import read_table
+from rowlock.cli.tables import ROOT_ENTRY, read_table
 from rowlock.errors import ConfigError, KeyTypeError, SourceError
 
 COMMANDS = sorted(get_command(app).commands)
@@ -55,6 +60,7 @@ def test_commands_that_take_a_table_share_their_words():
         "--image",
         "--size",
         "--root",
+        "--remote",
         "--features",
         "--join",
         "--columns",
@@ -63,7 +69,7 @@ def test_commands_that_take_a_table_share_their_words():
         "--key",
         "--seed",
     }
-    for name in ("check", "look", "bench"):
+    for name in ("check", "look", "bench", "train"):
         assert words <= options[name], name
 
 
@@ -185,7 +191,7 @@ def test_what_is_no_table_is_refused(tmp_path):
     (tmp_path / "t.csv").write_text("a;b\n1;2\n")
     with pytest.raises(ConfigError, match="';'"):
         read_table(tmp_path / "t.csv")
-    with pytest.raises(ConfigError, match="is no table"):
+    with pytest.raises(ConfigError, match="holds no .parquet files"):
         read_table(tmp_path)
     (tmp_path / "t.parquet").write_bytes(b"PAR1 broken")
     with pytest.raises(SourceError, match="t.parquet"):
@@ -257,3 +263,70 @@ def test_names_of_inputs():
 def test_a_type_of_keys_that_a_file_has_itself_is_refused(table):
     with pytest.raises(ConfigError, match="--key-type is about CSV"):
         DataOptions(table, columns="price", key="id", key_type=KeyType.int).dataset()
+
+
+@pytest.fixture
+def served(tmp_path):
+    """A table of three pictures on a web server of this machine, and the beginning of their URLs."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    for number in range(3):
+        Image.new("RGB", (20, 20), (80 * number, 10, 10)).save(folder / f"{number}.png")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet(folder)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/"
+        frame = pd.DataFrame({"id": ["a", "b", "c"], "url": [f"{address}{number}.png" for number in range(3)]})
+        frame.to_parquet(tmp_path / "t.parquet")
+        yield tmp_path / "t.parquet", address
+        server.shutdown()
+
+
+def Quiet(folder):  # noqa: N802 - makes a class
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments):
+            super().__init__(*arguments, directory=folder)
+
+        def log_message(self, *_):
+            pass
+
+    return Handler
+
+
+@pytest.mark.parametrize("command", ["check", "look"])
+def test_pictures_on_servers_are_read_where_that_is_allowed(served, command, tmp_path):
+    table, address = served
+    words = [command, str(table), "--image", "url", "--key", "id", "--size", "16"]
+    words += ["-o", str(tmp_path / "sheet.png")] if command == "look" else ["--json"]
+    refused = CliRunner().invoke(app, words)
+    assert refused.exit_code
+    allowed = CliRunner().invoke(app, [*words, "--remote", address])
+    assert allowed.exit_code == 0, allowed.output
+    if command == "check":
+        assert json.loads(allowed.stdout)["pictures"] == {"named": 3, "read": 3}
+    by_root = pd.DataFrame({"id": ["a", "b", "c"], "url": ["0.png", "1.png", "2.png"]})
+    by_root.to_parquet(table)
+    words[-1:] = [str(tmp_path / "again.png")] if command == "look" else words[-1:]
+    by_root = CliRunner().invoke(app, [*words, "--root", address])
+    assert by_root.exit_code == 0, by_root.output
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_tables_that_do_not_fit_in_memory_are_mapped(tmp_path, monkeypatch, many):
+    frame = pa.table({"id": np.arange(1000), "name": [f"n{number}" for number in range(1000)]})
+    frame = frame.replace_schema_metadata({ROOT_ENTRY: b"/pictures"})
+    path = tmp_path / "t.parquet"
+    if many:
+        path.mkdir()
+        pyarrow.parquet.write_table(frame.slice(0, 600), path / "0.parquet")
+        pyarrow.parquet.write_table(frame.slice(600), path / "1.parquet")
+    else:
+        pyarrow.parquet.write_table(frame, path)
+        assert read_table(path).equals(frame)
+        assert not (tmp_path / "t.parquet.rowlock").exists()
+        monkeypatch.setattr("rowlock.cli.tables.memory_limit_bytes", lambda: 1000)
+    allocated = pa.total_allocated_bytes()
+    mapped = read_table(path)
+    assert mapped.to_pylist() == frame.to_pylist()
+    assert mapped.schema.metadata[ROOT_ENTRY] == b"/pictures"
+    assert pa.total_allocated_bytes() - allocated < 8000
+    assert (tmp_path / "t.parquet.rowlock").is_dir()

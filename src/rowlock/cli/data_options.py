@@ -58,11 +58,20 @@ class DataOptions:
         str, _option("--size", metavar="N|H,W", text="Pixels of the pictures that a model gets: 150, or 150,200.")
     ] = "150"
     root: Annotated[
-        Path | None,
+        str | None,
         _option(
             "--root",
-            text="Folder that relative paths start from; default what `rowlock table` noted, else the working"
-            " directory.",
+            metavar="DIR|URL",
+            text="Where relative paths start: a folder or a bucket; default what `rowlock table` noted, else the"
+            " working directory.",
+        ),
+    ] = None
+    remote: Annotated[
+        list[str] | None,
+        _option(
+            "--remote",
+            metavar="SCHEME|URL",
+            text="Servers that pictures may be read from: https, s3://bucket/photos/; repeatable.",
         ),
     ] = None
     features: Annotated[
@@ -139,7 +148,7 @@ class DataOptions:
         return numbers[0], numbers[-1]
 
     @functools.cached_property
-    def image_root(self) -> Path | None:
+    def image_root(self) -> str | None:
         """Where relative paths start: what was said, else what the table says of itself."""
         from rowlock.cli.tables import recorded_root
 
@@ -150,7 +159,7 @@ class DataOptions:
             raise ConfigError(
                 f"{self.table} notes that its pictures are below {noted}, which is not there: say --root DIR"
             )
-        return noted
+        return None if noted is None else str(noted)
 
     def inputs(
         self, *, augment: rl.Augment | None = None, standardize: Any = False, cache: str | None = None
@@ -175,8 +184,7 @@ class DataOptions:
 
         joins, found = self.joins, list[tuple[str, rl.Input]]()
         for name, column in self.images.items():
-            images = rl.Images(column, size=self.image_size, root=self.image_root, augment=augment, cache=cache)
-            found.append((name, images))
+            found.append((name, self._images(column, augment, cache)))
         for name, address in self.stores.items():
             found.append((name, rl.Features(address, key=joins.get(name), standardize=standardize)))
         if self.column_names:
@@ -187,6 +195,14 @@ class DataOptions:
                 f" Its columns are {', '.join(map(str, self.frame.column_names[:12]))}."
             )
         return _by_name("inputs", found)
+
+    def _images(self, column: str, augment: rl.Augment | None, cache: str | None) -> rl.Images:
+        import rowlock as rl
+
+        remote = rl.Remote(*self.remote) if self.remote else None
+        return rl.Images(
+            column, size=self.image_size, root=self.image_root, remote=remote, augment=augment, cache=cache
+        )
 
     def target_input(self) -> rl.Labels | rl.Column | None:
         """Return what is to be predicted: classes or a quantity, by ``--task`` or the column's type."""

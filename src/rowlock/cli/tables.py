@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rowlock.errors import ConfigError, KeyTypeError, SourceNotFoundError
+from rowlock.memory import memory_limit_bytes
 from rowlock.sources.base import reading
 from rowlock.sources.csv_header import require_header
 from rowlock.sources.registry import recognise
@@ -28,7 +29,7 @@ def read_table(path: Path, *, key: str | None = None, key_type: str | None = Non
     Parameters
     ----------
     path : Path
-        Parquet, Arrow IPC (Feather) or CSV with a header line; compressed CSV too.
+        Parquet (a file, or a folder of them), Arrow IPC (Feather) or CSV with a header line; compressed CSV too.
     key : str, optional
         The column whose values are keys: in a CSV file they stay what is written, and are whole numbers only if
         every one of them is written as one, or if `key_type` says so.
@@ -40,6 +41,7 @@ def read_table(path: Path, *, key: str | None = None, key_type: str | None = Non
     Returns
     -------
     pyarrow.Table
+        Mapped where it would take more than an eighth of the memory; see ``docs/tables.md``.
 
     Raises
     ------
@@ -50,7 +52,9 @@ def read_table(path: Path, *, key: str | None = None, key_type: str | None = Non
     """
     if not path.exists():
         raise SourceNotFoundError(f"there is nothing at {path}")
-    kind = "directory" if path.is_dir() else recognise(path)
+    if path.is_dir():
+        return _mapped(path)
+    kind = recognise(path)
     if kind == "csv":
         return _read_csv(path, key, key_type, text)
     if key_type is not None:
@@ -59,13 +63,25 @@ def read_table(path: Path, *, key: str | None = None, key_type: str | None = Non
         if kind == "parquet":
             from pyarrow import parquet
 
-            return parquet.read_table(path)
+            return parquet.read_table(path) if _fits(parquet.read_metadata(path)) else _mapped(path)
         if kind in {"arrow", "stream"}:
             import pyarrow as pa
 
             opened = pa.ipc.open_file if kind == "arrow" else pa.ipc.open_stream
             return opened(pa.memory_map(str(path))).read_all()
     raise ConfigError(f"{path} is no table: a TABLE is a Parquet, Arrow (Feather) or CSV file")
+
+
+def _fits(metadata: Any) -> bool:
+    """Return whether a Parquet file takes so little memory that mapping its columns is not worth it."""
+    num_bytes = sum(metadata.row_group(place).total_byte_size for place in range(metadata.num_row_groups))
+    return bool(num_bytes < memory_limit_bytes() // 8)
+
+
+def _mapped(path: Path) -> Any:
+    from rowlock.table import Table
+
+    return Table(path).take(None)
 
 
 def recorded_root(table: Any) -> Path | None:

@@ -13,11 +13,25 @@ from rowlock.cli.commands import examples
 from rowlock.cli.data_options import DataOptions, takes_data
 from rowlock.cli.train_listener import TerminalListener
 from rowlock.errors import ConfigError
+from rowlock.remote.permission import is_url
 
 __all__ = ["train"]
 
 _PLAIN = (
-    *("root", "task", "key", "rows", "missing", "group", "seed", "epochs", "batch_size", "learning_rate", "patience"),
+    *(
+        "root",
+        "remote",
+        "task",
+        "key",
+        "rows",
+        "missing",
+        "group",
+        "seed",
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "patience",
+    ),
     *("class_weights", "sampling", "mixed_precision", "ablate", "on_error", "max_bad", "cache"),
 )
 _MODEL, _TRAINING, _RUN = "Model", "Training", "Run"
@@ -180,6 +194,7 @@ def train(
         image=data.images,
         size=data.image_size,
         root=_absolute(data.image_root),
+        remote=data.remote or (),
         features={name: _absolute(store) for name, store in data.stores.items()},
         join=data.joins,
         columns=data.column_names,
@@ -220,7 +235,7 @@ def train(
 
 
 def _absolute(path: Any) -> Any:
-    return None if path is None else str(Path(path).absolute())
+    return None if path is None else str(path) if is_url(str(path).encode()) else str(Path(path).absolute())
 
 
 def _numbers(text: str) -> list[float]:

@@ -88,7 +88,8 @@ class FileColumns:
 
         columns = {name: one_arrow_array(self.series(name)) for name in self.names}
         if rows is None:
-            return pa.table(columns)
+            notes = {name: text for name, text in (self._files.schema.metadata or {}).items() if name != b"pandas"}
+            return pa.table(columns).replace_schema_metadata(notes or None)
         num_bytes = sum(column.nbytes for column in columns.values()) * len(rows) // self.num_rows
         limit = memory_limit_bytes() // 4
         if num_bytes > limit:

@@ -36,7 +36,9 @@ class Config:
     size : (height, width)
         Of the pictures as the model gets them, in pixels.
     root : str, optional
-        Folder that relative paths start from.
+        Folder, or beginning of URLs, that relative paths start from.
+    remote : sequence of str
+        Servers that pictures may be read from, as `rl.Remote` takes them: ``"https"``, ``"s3://bucket/photos/"``.
     features : dict of str to str
         Address of a feature store, by the name of the input; standardised by the training rows.
     join : dict of str to str
@@ -100,6 +102,7 @@ class Config:
     image: Mapping[str, str] = field(default_factory=dict)
     size: tuple[int, int] = (150, 150)
     root: str | None = None
+    remote: Sequence[str] = ()
     features: Mapping[str, str] = field(default_factory=dict)
     join: Mapping[str, str] = field(default_factory=dict)
     columns: Sequence[str] = ()
@@ -140,7 +143,7 @@ class Config:
             if not isinstance(given, Mapping):
                 raise ConfigError(f"{name} is a dict, such as {{'image': 'imgpath'}}, not {given!r}")
             self._set(name, {str(key): str(value) for key, value in given.items()})
-        for name in ("columns", "freeze"):
+        for name in ("columns", "freeze", "remote"):
             if isinstance(getattr(self, name), str):
                 raise ConfigError(f"{name} is a list: write [{getattr(self, name)!r}]")
             self._convert(name, lambda given: tuple(map(str, given)))

@@ -129,8 +129,9 @@ def _refuse_copying(columns: tuple[str, ...], config: Config) -> None:
 
 def _inputs(config: Config) -> dict[str, rl.Input]:
     augment = AUGMENT if config.augment else None
+    remote = rl.Remote(*config.remote) if config.remote else None
     inputs: dict[str, rl.Input] = {
-        name: rl.Images(column, size=config.size, root=config.root, augment=augment, cache=config.cache)
+        name: rl.Images(column, size=config.size, root=config.root, remote=remote, augment=augment, cache=config.cache)
         for name, column in config.image.items()
     }
     for name, store in config.features.items():

@@ -61,7 +61,8 @@ class Spec:
         for name in train.input_specs:
             if name in config.image:
                 inputs[name] = {"kind": "images", "column": config.image[name], "size": list(config.size),
-                                "resize": "stretch", "channels": 3, "dtype": "uint8", "root": config.root}  # fmt: skip
+                                "resize": "stretch", "channels": 3, "dtype": "uint8", "root": config.root,
+                                "remote": list(config.remote)}  # fmt: skip
             elif name in config.features:
                 inputs[name] = _features(config, name) | {"statistics": statistics[name].to_dict()}
             else:
@@ -170,6 +171,7 @@ def _images(told: Mapping[str, Any]) -> rl.Input:
         told["column"],
         size=(height, width),
         root=told["root"],
+        remote=rl.Remote(*told["remote"]) if told["remote"] else None,
         channels=told["channels"],
         dtype=told["dtype"],
         resize=told["resize"],
