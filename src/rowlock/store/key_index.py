@@ -135,13 +135,13 @@ class KeyIndex:
 
         places = np.empty(len(hashes), np.int64)
         locate(run.hashes, hashes, places)
-        numbers, stored_numbers = query.numbers, self._stored().numbers
-        if numbers is not None and stored_numbers is not None:
-            if match_numbers(run.hashes, run.rows, stored_numbers, places, hashes, order, numbers, found):
-                raise self._damaged(run)  # numbers of one hash are one number
-            return
         places_inside = np.minimum(places, len(run) - 1)
         candidates = np.flatnonzero((places < len(run)) & (run.hashes[places_inside] == hashes))
+        if len(candidates) and query.numbers is not None:
+            stored_numbers = self._stored().numbers
+            if match_numbers(run.hashes, run.rows, stored_numbers, places, hashes, order, query.numbers, found):
+                raise self._damaged(run)  # numbers of one hash are one number
+            return
         while len(candidates):
             rows = run.rows[places[candidates]].astype(np.int64)
             stored = self._stored()
