@@ -5,6 +5,7 @@ import io
 import os
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -140,6 +141,16 @@ def test_sizes_and_hashes_are_those_of_the_files(folder):
     data = (folder / "cat.2.jpg").read_bytes()
     assert (row["height"], row["width"], row["num_bytes"]) == (6, 8, len(data))
     assert row["path_hash"] == "blake2b-128:" + hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def test_hashes_are_what_images_verify(folder):
+    made = table_from_folder(folder, hashes=True)
+    images = rl.Images("path", size=(4, 4), root=folder, verify="hash")
+    data = rl.Dataset(made.rows, {"image": images}, key="key")
+    assert len(data.gather(np.arange(4))) == 4
+    picture(folder / "cat.2.jpg", colour=(1, 2, 3))
+    with pytest.raises(rl.errors.RowError, match="cat.2"):
+        data.gather(np.arange(4))
 
 
 def test_sizes_are_those_that_a_viewer_shows(tmp_path):

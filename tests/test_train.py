@@ -185,6 +185,20 @@ def test_the_same_command_again_shows_what_came_out_and_another_one_is_refused(m
 
 
 @pytest.mark.slow
+def test_an_ablation_that_was_interrupted_goes_on_with_the_models_that_lack(merged, tmp_path):
+    out, _ = merged
+    copy = tmp_path / "copy"
+    shutil.copytree(out, copy)
+    shutil.rmtree(copy / "ablation" / "growth-alone")
+    whole = metrics_of(copy)
+    (copy / "metrics.json").write_text(json.dumps({name: value for name, value in whole.items() if name != "ablation"}))
+    done = (copy / "ablation" / "image-alone" / "model.keras").stat().st_mtime_ns
+    invoke("train", "--config", copy / "run.toml")
+    assert metrics_of(copy) == whole
+    assert (copy / "ablation" / "image-alone" / "model.keras").stat().st_mtime_ns == done
+
+
+@pytest.mark.slow
 def test_predictions_are_one_a_row_in_the_order_of_the_table(merged, data, tmp_path):
     out, _ = merged
     frame = pd.read_parquet(data / "animals.parquet")
@@ -487,7 +501,7 @@ def test_a_backbone_takes_weights_from_a_local_file_and_can_be_frozen(data, tmp_
     prepared = prepare(config, pd.read_parquet(data / "animals.parquet"))
     model = build(config, prepared.target, prepared.train)
     given = prepared.train.gather(np.arange(4)).inputs
-    said = model.get_layer("image_branch")(given["image"], training=False)
+    said = model.get_layer("image_branch")([given["image"]], training=False)
     wanted = made(given["image"] / np.float32(127.5) - 1, training=False)
     assert keras.ops.convert_to_numpy(said) == pytest.approx(keras.ops.convert_to_numpy(wanted), abs=1e-4)
     assert all("head" in variable.path for variable in model.trainable_variables)

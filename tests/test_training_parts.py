@@ -149,6 +149,10 @@ def test_metrics_of_quantities_and_labels_are_those_counted_by_hand():
         ({"features": {"image": "x.zarr"}}, "two inputs have one name"),
         ({"ablate": True}, "there is only one"),
         ({"image": ["imgpath"]}, "image is a dict"),
+        ({"size": 64}, r"size is such as \(150, 150\), not 64"),
+        ({"split": 0.8}, "split is such as"),
+        ({"learning_rate": "fast"}, "learning_rate is such as 0.001"),
+        ({"columns": None}, "columns is such as"),
     ],
 )
 def test_a_configuration_that_cannot_be_is_refused(changed, message):
@@ -181,15 +185,22 @@ def test_a_folder_of_another_run_or_of_something_else_is_refused_and_left_as_it_
     with pytest.raises(RunExistsError, match="another process trains in"):
         RunFolder(tmp_path / "run").begin(config, {}, data, overwrite=False)
     folder.release()
-    before = folder.file(RUN).read_bytes()
     other = Config(columns=["age"], target="label", epochs=3, seed=4)
+    folder.check(other, overwrite=False)  # nothing was trained: what failed to begin may begin otherwise
+    folder.file("history.csv").write_text("epoch")
+    before = folder.file(RUN).read_bytes()
     with pytest.raises(RunExistsError, match="seed was 0, is 4; epochs was 20, is 3"):
         folder.check(other, overwrite=False)
     with pytest.raises(RunExistsError, match="data are not those"):
         folder.begin(config, {}, data.select([0, 1]), overwrite=False)
     folder.release()
     assert folder.file(RUN).read_bytes() == before
-    folder.check(Config(columns=["age"], target="label", cache="elsewhere"), overwrite=False)
+    careful = Config(columns=["age"], target="label", cache="elsewhere", on_error="mask")
+    folder.begin(careful, {}, data, overwrite=False)
+    folder.release()
+    assert read_config(folder.file(RUN))[0] == careful
+    with pytest.raises(ConfigError, match="cannot be kept in"):
+        RunFolder("/proc/run").begin(config, {}, data, overwrite=False)
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").write_bytes(b"")
     for overwrite in (False, True):

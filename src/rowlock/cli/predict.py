@@ -128,10 +128,9 @@ def _say(predictions: Any, out: Path) -> None:
 
 
 def _show(found: Explanation, beside: Path) -> None:
-    console.print(
-        f"\n[bold]{found.metric.replace('_', ' ')} is {found.value:.4f} on {found.num_rows:,} rows[/]; shuffled among"
-        " them, an input or a column takes from it"
-    )
+    metric = found.metric.replace("_", " ")
+    console.print(f"\n[bold]{metric} is {found.value:.4f} on {found.num_rows:,} rows[/]")
+    console.print("Lost when one input, or one column, comes from other rows:")
     table = Table(box=SIMPLE, pad_edge=False)
     table.add_column("input")
     table.add_column("column")

@@ -215,7 +215,7 @@ def train(
         with listener:
             run(data.frame, settings, out, overwrite=overwrite, listener=listener, source=source)
     except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt(str(stop) or "stopped before training began; the same command begins it") from None
+        raise KeyboardInterrupt(str(stop) or "stopped; the same command goes on") from None
     del config
 
 

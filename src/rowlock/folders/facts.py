@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 from rowlock.errors import RowError
+from rowlock.pictures.digests import digest_of_bytes
 from rowlock.pictures.files import read_file
 from rowlock.pictures.limits import MAX_PIXELS, max_file_bytes
 from rowlock.pictures.sizes import picture_size_of
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from rowlock.store.progress import Progress
 
-__all__ = ["FileFacts", "facts_of", "hash_of"]
+__all__ = ["FileFacts", "facts_of"]
+
+_ALGORITHM = "blake2b-128"
 
 
 class FileFacts(NamedTuple):
@@ -29,11 +31,6 @@ class FileFacts(NamedTuple):
     width: int | None = None
     digest: str | None = None
     fault: str = ""
-
-
-def hash_of(data: bytes) -> str:
-    """Return ``"blake2b-128:<32 hexadecimal digits>"``."""
-    return f"blake2b-128:{hashlib.blake2b(data, digest_size=16).hexdigest()}"
 
 
 def facts_of(
@@ -69,4 +66,4 @@ def _facts(path: bytes, sizes: bool, hashes: bool) -> FileFacts:
         height, width = picture_size_of(data) if sizes else (None, None)
     except RowError as error:
         return FileFacts(fault=error.reason)
-    return FileFacts(height, width, hash_of(data) if hashes else None)
+    return FileFacts(height, width, digest_of_bytes(data, _ALGORITHM) if hashes else None)

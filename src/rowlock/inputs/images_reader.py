@@ -13,7 +13,7 @@ from rowlock.arrays import ArraySpec
 from rowlock.errors import RowError
 from rowlock.inputs.base import Draw, Reader, check_rows
 from rowlock.meter import note_scratch, stage
-from rowlock.pictures.content import key_of, name_of
+from rowlock.pictures.content import digest_in, key_of, name_of
 from rowlock.pictures.decode import decode
 from rowlock.pictures.digests import DigestColumn, check_digest
 from rowlock.pictures.draws import PictureDraw
@@ -25,7 +25,7 @@ from rowlock.remote.permission import is_url
 from rowlock.remote.source import open_source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from rowlock.arrays import AnyArray, Int64Array
     from rowlock.inputs.images import Images
@@ -40,15 +40,14 @@ _PIECE_IMAGES = 8
 
 
 class _Picture(NamedTuple):
-    """One picture of a row, and the random numbers that it has in this epoch."""
+    """One picture of a row."""
 
-    row: int
     key: bytes
-    """Its name, and its digest if it must have one."""
-    digest: str
-    of_list: str
-    """``"picture 3 of 5"``, or nothing where a row has one."""
-    draw: PictureDraw | None
+    row: int
+    position: int
+    """In the row's list."""
+    num_pictures: int
+    """Of the row."""
 
     @property
     def name(self) -> bytes:
@@ -83,24 +82,14 @@ class ImagesReader(Reader):
     def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:  # noqa: D102 - as in Reader
         check_rows(rows, len(self._paths))
         images = self._images
-        byte_picture = np.empty((*images.size, images.channels), np.uint8) if images.dtype == np.float32 else None
-        places = out.reshape(len(rows), images.num_images or 1, *images.size, images.channels)
-        pictures = self._pictures(rows, draw)
-        is_cached = self._cache is not None and (draw is None or images.augment is None)
-        keys = [picture.key for row_pictures in pictures for picture in row_pictures]
-        kept = self._cache if is_cached else None
-        with self._source.reading(keys, kept, keep_on_error=len(rows) > 1):  # bad rows are looked for one by one
-            for row_pictures, row_out in zip(pictures, places, strict=True):
-                for position, picture in enumerate(row_pictures):
-                    if byte_picture is None:
-                        self._load(picture, row_out[position])
-                    else:
-                        self._load(picture, byte_picture)
-                        np.multiply(byte_picture, np.float32(images.scale), out=row_out[position], dtype=np.float32)
-                row_out[len(row_pictures) :] = 0
+        is_float = images.dtype == np.float32
+        pixels = np.empty(out.shape, np.uint8) if is_float else out
+        self._fill(rows, pixels.reshape(-1, *images.size, images.channels), draw)
+        if is_float:
+            np.multiply(pixels, np.float32(images.scale), out=out, dtype=np.float32)
 
     def will_need(self, rows: Int64Array) -> None:  # noqa: D102 - as in Reader
-        self._source.will_need(self._keys(rows), self._cache)
+        self._source.will_need(self._keys(self._paths.take_lists(rows), rows), self._cache)
 
     def close(self) -> None:  # noqa: D102 - as in Reader
         self._source.close()
@@ -115,9 +104,8 @@ class ImagesReader(Reader):
         augment = "" if images.augment is None else f":{images.augment!r}"
         return f"{self._paths.digest()}:{shape}:{images.dtype}:{images.scale!r}:{images.resize}{augment}"
 
-    def _keys(self, rows: Int64Array) -> Iterator[bytes]:
-        """Yield the keys of all pictures of the rows; a source may need the first few only."""
-        paths = self._paths.take_lists(rows)
+    def _keys(self, paths: list[list[bytes]], rows: Int64Array) -> Iterator[bytes]:
+        """Yield the keys of the pictures at `paths`, of these rows; a source may need the first few only."""
         if self._digests is None:
             yield from (self._source.locate(path) for row_paths in paths for path in row_paths)
             return
@@ -125,69 +113,82 @@ class ImagesReader(Reader):
             for path, digest in zip(row_paths, row_digests, strict=True):
                 yield key_of(self._source.locate(path), digest)
 
-    def _pictures(self, rows: Int64Array, draw: Draw | None) -> list[list[_Picture]]:
-        """Return the pictures of each row."""
-        paths = self._paths.take_lists(rows)
-        digests = [[""] * len(one) for one in paths] if self._digests is None else self._digests.take_lists(rows)
-        several = self._images.num_images is not None
-        return [
-            [
-                _Picture(
-                    row,
-                    key_of(self._source.locate(path), digest),
-                    digest,
-                    f"picture {position + 1} of {len(row_paths)}" if several else "",
-                    self._picture_draw(draw, row, position),
-                )
-                for position, (path, digest) in enumerate(zip(row_paths, row_digests, strict=True))
-            ]
-            for row, row_paths, row_digests in zip(rows.tolist(), paths, digests, strict=True)
-        ]
+    def _fill(self, rows: Int64Array, pixels: AnyArray, draw: Draw | None) -> None:
+        """Fill pixels of shape (pictures of all rows, height, width, channels): from the cache, or by decoding."""
+        paths, num_images, places = self._paths.take_lists(rows), self._images.num_images or 1, list[int]()
+        for number, row_paths in enumerate(paths):
+            first = number * num_images
+            places += range(first, first + len(row_paths))
+            if len(row_paths) < num_images:
+                pixels[first + len(row_paths) : first + num_images] = 0
+        keys = list(self._keys(paths, rows))
 
-    def _picture_draw(self, draw: Draw | None, row: int, position: int) -> PictureDraw | None:
-        augment = self._images.augment
-        if draw is None or augment is None:
-            return None
-        return PictureDraw(*draw, self._name, row, 0 if augment.together else position)
+        def load(number: int) -> Callable[[], Version | None]:
+            at, position = divmod(places[number], num_images)
+            picture = _Picture(keys[number], int(rows[at]), position, len(paths[at]))
+            return self._load(picture, draw, pixels[places[number]])
 
-    def _load(self, picture: _Picture, out: AnyArray) -> None:
+        cache = None if draw is not None and self._images.augment is not None else self._cache
+        with self._source.reading(keys, cache, keep_on_error=len(rows) > 1):  # bad rows are looked for one by one
+            if cache is None:
+                for number in range(len(keys)):
+                    load(number)
+                return
+            versions = [self._version(key) for key in keys]
+            flat = pixels.reshape(len(pixels), -1)
+            for number in cache.fill(list(zip(keys, versions, strict=True)), flat, places):
+                now = load(number)
+                cache.add(keys[number], versions[number], now, flat[places[number]])
+
+    def _version(self, key: bytes) -> Version | None:
+        """Return the state of a picture's file; None also where asking fails, which reading it will tell."""
         try:
-            self._fill(picture, out)
+            return self._source.version(name_of(key))
+        except (RowError, OSError):
+            return None
+
+    def _load(self, picture: _Picture, draw: Draw | None, out: AnyArray) -> Callable[[], Version | None]:
+        """Read and decode a picture; return what tells the state of the bytes that it was made from."""
+        try:
+            version = self._decode(picture, draw, out)
         except RowError as error:
             error.row, error.path = picture.row, os.fsdecode(picture.name)
-            if picture.of_list:
-                error.reason = f"{picture.of_list}: {error.reason}"
+            if self._images.num_images is not None:
+                error.reason = f"{_place(picture)}: {error.reason}"
             raise
         except OSError as error:
             error.row, error.filename = picture.row, os.fsdecode(picture.name)  # type: ignore[attr-defined]  # for the message above
-            where = f"{picture.of_list}, path" if picture.of_list else "path"
+            where = "path" if self._images.num_images is None else f"{_place(picture)}, path"
             error.add_note(f"while reading row {picture.row}, {where} {error.filename!r}")
             raise
+        return functools.partial(self._source.version, picture.name) if version is None else lambda: version
 
-    def _fill(self, picture: _Picture, out: AnyArray) -> None:
+    def _decode(self, picture: _Picture, draw: Draw | None, out: AnyArray) -> Version | None:
         augment = self._images.augment
-        if picture.draw is not None and augment is not None:
-            placed, _ = self._decode_into(picture, self._crop_of(augment, picture.draw), out)
-            with stage("transform"):
-                self._alter(out, placed, augment, picture.draw)
-        elif self._cache is not None:
-            version = functools.partial(self._source.version, picture.name)
-            self._cache.load(picture.key, version, out, lambda: self._decode_into(picture, None, out)[1])
-        else:
-            self._decode_into(picture, None, out)
+        if draw is None or augment is None:
+            return self._decode_into(picture, None, out)[1]
+        own_draw = PictureDraw(*draw, self._name, picture.row, 0 if augment.together else picture.position)
+        placed, version = self._decode_into(picture, self._crop_of(augment, own_draw), out)
+        with stage("transform"):
+            self._alter(out, placed, augment, own_draw)
+        return version
 
     def _decode_into(self, picture: _Picture, crop: Crop | None, out: AnyArray) -> tuple[Placement, Version | None]:
         """Return where the picture is, and the state of the file that it came from."""
         images = self._images
         with stage("read"):
             data, version = self._source.read(picture.name)
-            if picture.digest:
-                check_digest(data, picture.digest)
+            if self._digests is not None:
+                check_digest(data, digest_in(picture.key))
         with stage("decode"):
             pixels = decode(data, images.channels, images.max_pixels, images.size, images.resize, crop)
             placed = resize_into(pixels, out, images.resize, crop)
         note_scratch(len(data) + pixels.nbytes)
         return placed, version
+
+
+def _place(picture: _Picture) -> str:
+    return f"picture {picture.position + 1} of {picture.num_pictures}"
 
 
 def _open_digests(images: Images, table: Table, paths: PathColumn) -> DigestColumn | None:

@@ -16,16 +16,16 @@ import numpy as np
 from rowlock.meter import note_cache, note_read, stage
 from rowlock.picture_cache.folder import list_files
 from rowlock.picture_cache.identity import identify, is_settled
-from rowlock.picture_cache.kernels import check_record
+from rowlock.picture_cache.kernels import check_records
 from rowlock.picture_cache.places import NOWHERE, Places
 from rowlock.picture_cache.segment import CHECK_BYTES, NAME_BYTES, PIXELS, PLACES, Segment, SegmentWriter, read_names
 from rowlock.private_folder import make_folder
 from rowlock.store.row_check import RowFactors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
-    from rowlock.arrays import AnyArray
+    from rowlock.arrays import AnyArray, Int64Array, UInt64Array
     from rowlock.picture_cache.identity import Identity
     from rowlock.pictures.content import Version
 
@@ -87,37 +87,49 @@ class PictureCache:
             self._stop_adding(f"the folder cannot be used ({error.strerror or error})")
         self._look()
 
-    def load(
-        self,
-        key: bytes,
-        version: Callable[[], Version | None],
-        pixels: AnyArray,
-        decode: Callable[[], Version | None],
-    ) -> None:
-        """Fill `pixels` from the cache, or by `decode`; then add them.
+    def fill(
+        self, pictures: Sequence[tuple[bytes, Version | None]], pixels: AnyArray, places: Sequence[int]
+    ) -> list[int]:
+        """Fill in what is here, proved, and return the numbers of the `pictures` that are not.
+
+        Parameters
+        ----------
+        pictures : sequence of (key, Version or None)
+            See `rowlock.pictures.content.key_of`; the present state of the file, None: nothing of it is kept.
+        pixels : uint8, shape (n, row_bytes), C-contiguous
+        places : sequence of int
+            Row of `pixels` for each picture.
+        """
+        with stage("read"):
+            identities = [
+                None if version is None else identify(key, version, self._settings) for key, version in pictures
+            ]
+            numbers, stored = self._read(identities, pixels, places)
+            at = np.array([places[number] for number in numbers], np.int64)
+            high = np.array([identity.high for identity in map(identities.__getitem__, numbers) if identity], np.uint64)
+            is_right = stored == self._checks(pixels, at, high)
+        note_read(int(is_right.sum()) * self._record_bytes)
+        note_cache(num_hits=int(is_right.sum()))
+        if not is_right.all():
+            self._reject([identities[number] for number, right in zip(numbers, is_right, strict=True) if not right])
+        here = {number for number, right in zip(numbers, is_right, strict=True) if right}
+        return [number for number in range(len(pictures)) if number not in here]
+
+    def add(self, key: bytes, before: Version | None, now: Callable[[], Version | None], pixels: AnyArray) -> None:
+        """Keep pixels that were decoded, if the file is still in the state that it was in before that.
 
         Parameters
         ----------
         key : bytes
-            Of the picture: see `rowlock.pictures.content.key_of`.
-        version : callable
-            Returns the present state of its file; None: nothing of it is kept.
+        before : Version or None
+            The file's state before it was read; None: nothing of it is kept.
+        now : callable
+            Returns the state of the bytes that were decoded, or that of the file now.
         pixels : uint8, C-contiguous
-            Filled completely.
-        decode : callable
-            Fills `pixels`, or raises; what it raises passes. Returns the state of the bytes that were decoded; None:
-            `version` is asked once more.
         """
-        before = version()
-        if before is not None and self._read(identify(key, before, self._settings), pixels):
-            note_cache(num_hits=1)
-            return
-        decoded = decode()
         note_cache(num_misses=1)
-        if before is not None and not self._is_closed and self._may_add(before):
-            now = version() if decoded is None else decoded
-            if now == before:
-                self._add(identify(key, before, self._settings), pixels)
+        if before is not None and not self._is_closed and self._may_add(before) and now() == before:
+            self._append(identify(key, before, self._settings), pixels.reshape(-1))
 
     def will_need(self, pictures: Iterable[tuple[bytes, Version | None]]) -> list[bytes]:
         """Let the system read the records of pictures, and return the keys of those that have none.
@@ -147,28 +159,35 @@ class PictureCache:
         self._places = Places()
         self._segments = []
 
-    def _read(self, identity: Identity, pixels: AnyArray) -> bool:
-        segments = self._segments
-        place = self._places.find(identity.low)
-        if place == NOWHERE:
-            return False
-        with stage("read"):
-            try:
-                check = segments[place >> _SLOT_BITS].read(place & _SLOTS, pixels)
-            except OSError:
-                check = None
-            if check is not None and check == self._check(identity, pixels):
-                note_read(self._record_bytes)
-                return True
-        self._writing_of_this_process()
-        self._places.put(identity.low, NOWHERE)
-        note_cache(num_rejected=1)
-        self._warn_once("rejected", "an entry is damaged or cannot be read; it is decoded again, as all such will be")
-        return False
+    def _read(
+        self, identities: Sequence[Identity | None], pixels: AnyArray, places: Sequence[int]
+    ) -> tuple[list[int], UInt64Array]:
+        """Read the records that should be here; return whose they are, and the checks that were stored with them."""
+        segments = self._segments  # before the places: `close` forgets places first
+        numbers, checks = list[int](), np.zeros(len(identities), np.uint64)
+        for number, identity in enumerate(identities):
+            place = NOWHERE if identity is None else self._places.find(identity.low)
+            if place != NOWHERE:
+                check = checks[len(numbers) : len(numbers) + 1]
+                numbers.append(number)
+                try:
+                    segments[place >> _SLOT_BITS].read(place & _SLOTS, pixels[places[number]], check)
+                except OSError:
+                    check[0] = 0  # as good as any wrong one: what was read until then is proved, too
+        return numbers, checks[: len(numbers)]
 
-    def _check(self, identity: Identity, pixels: AnyArray) -> int:
-        high = np.uint64(identity.high)
-        return int(check_record(pixels.reshape(-1), self._factors.factors, self._factors.salt, high))
+    def _reject(self, identities: Sequence[Identity | None]) -> None:
+        self._writing_of_this_process()
+        for identity in identities:
+            if identity is not None:
+                self._places.put(identity.low, NOWHERE)
+        note_cache(num_rejected=len(identities))
+        self._warn_once("rejected", "an entry is damaged or cannot be read; it is decoded again, as all such will be")
+
+    def _checks(self, pixels: AnyArray, places: Int64Array, high: UInt64Array) -> UInt64Array:
+        checks = np.empty(len(places), np.uint64)
+        check_records(pixels, places, self._factors.factors, self._factors.salt, high, checks)
+        return checks
 
     def _may_add(self, version: Version) -> bool:
         writing = self._writing_of_this_process()
@@ -176,11 +195,12 @@ class PictureCache:
             self._look()
         return not writing.is_off and is_settled(version)
 
-    def _add(self, identity: Identity, pixels: AnyArray) -> None:
+    def _append(self, identity: Identity, pixels: AnyArray) -> None:
         try:
             writer, number = self._reserve(self._writing)
             if writer is not None:
-                slot = writer.append(identity.low, pixels, self._check(identity, pixels))
+                check = self._checks(pixels[None], np.zeros(1, np.int64), np.array([identity.high], np.uint64))
+                slot = writer.append(identity.low, pixels, int(check[0]))
                 self._places.put(identity.low, number << _SLOT_BITS | slot)
         except OSError as error:
             self._stop_adding(f"it cannot be written ({error.strerror or error})")

@@ -9,9 +9,10 @@ failure leaves records that nobody finds, or that nobody believes.
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -58,18 +59,17 @@ class Segment:
         self._record_bytes = record_bytes
         self._file = _File(path) if keep_open else None
 
-    def read(self, slot: int, pixels: AnyArray) -> int | None:
-        """Read a record into `pixels`, and return the check that was stored with it; None: there is no such record.
+    def read(self, slot: int, pixels: Any, check: Any) -> None:
+        """Read a record into `pixels`, uint8 of one dimension, and its check into `check`, one uint64.
 
         Raises
         ------
         OSError
+            Also where there is no such record.
         """
         file = self._file or _File(self._path)
-        check = bytearray(CHECK_BYTES)
-        if os.preadv(file.descriptor, [pixels.data, check], slot * self._record_bytes) < self._record_bytes:
-            return None
-        return int.from_bytes(check, "little")
+        if os.preadv(file.descriptor, [pixels, check], slot * self._record_bytes) < self._record_bytes:
+            raise OSError(errno.ENODATA, "the file ends before the record")
 
     def is_in_memory(self, slot: int) -> bool:
         """Return whether the system has the middle of a record in its memory; False where it does not say."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from rowlock.pictures.paths import PathColumn
 
-__all__ = ["Content", "Kept", "PictureSource", "Version", "key_of", "name_of"]
+__all__ = ["Content", "Kept", "PictureSource", "Version", "digest_in", "key_of", "name_of"]
 
 _NUL = b"\0"
 
@@ -86,3 +86,8 @@ def key_of(name: bytes, digest: str = "") -> bytes:
 def name_of(key: bytes) -> bytes:
     """Return the name within a key. No name has a NUL: `PathColumn` refuses those."""
     return key.partition(_NUL)[0]
+
+
+def digest_in(key: bytes) -> str:
+    """Return the digest that the bytes must have, or nothing."""
+    return key.partition(_NUL)[2].decode()

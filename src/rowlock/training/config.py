@@ -12,15 +12,15 @@ from rowlock.bad_rows import OnError, check_policy
 from rowlock.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = ["COLUMNS", "WITHOUT_EFFECT", "Config"]
 
 COLUMNS: Final = "columns"
 """Name of the input that holds the table's own numbers."""
 
-WITHOUT_EFFECT: Final = frozenset({"cache"})
-"""What may change between two runs of the same command: no weight depends on it."""
+WITHOUT_EFFECT: Final = frozenset({"ablate", "cache", "max_bad", "on_error"})
+"""What may change while a run goes on: no weight depends on it. (A row that is masked would have ended the run.)"""
 
 PARTS: Final = ("train", "valid", "test")
 
@@ -143,12 +143,19 @@ class Config:
         for name in ("columns", "freeze"):
             if isinstance(getattr(self, name), str):
                 raise ConfigError(f"{name} is a list: write [{getattr(self, name)!r}]")
-            self._set(name, tuple(map(str, getattr(self, name))))
-        self._set("target", self.target if isinstance(self.target, str) else tuple(map(str, self.target)))
-        self._set("size", tuple(self.size))
-        self._set("split", tuple(map(float, self.split)))
-        self._set("learning_rate", float(self.learning_rate))
-        self._set("max_bad", float(self.max_bad))
+            self._convert(name, lambda given: tuple(map(str, given)))
+        self._convert("target", lambda given: given if isinstance(given, str) else tuple(map(str, given or ())))
+        self._convert("size", tuple)
+        self._convert("split", lambda given: tuple(map(float, given)))
+        self._convert("learning_rate", float)
+        self._convert("max_bad", float)
+
+    def _convert(self, name: str, how: Callable[[Any], Any]) -> None:
+        try:
+            self._set(name, how(getattr(self, name)))
+        except (TypeError, ValueError):
+            default = next(part.default for part in fields(self) if part.name == name)
+            raise ConfigError(f"{name} is such as {default!r}, not {getattr(self, name)!r}") from None
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)

@@ -82,9 +82,10 @@ def _early(config: Config, has_validation: bool) -> list[Any]:
 
 def _told(folder: RunFolder, history: History) -> str:
     done = len(history.rows)
+    owner = folder.path.parent.parent if folder.path.parent.name == names.ABLATION else folder.path
     return (
         f"stopped after {done} epoch(s) and what was saved of the next one. {folder.path} keeps it; the same command"
-        f" goes on exactly there, and so does: rowlock train --config {folder.file(names.RUN)}"
+        f" goes on exactly there, and so does: rowlock train --config {owner / names.RUN}"
     )
 
 

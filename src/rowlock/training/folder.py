@@ -67,6 +67,11 @@ class RunFolder:
         """Whether a run is in it."""
         return self.file(RUN).exists()
 
+    @property
+    def has_progress(self) -> bool:
+        """Whether anything was trained in it: what only failed to begin may begin otherwise."""
+        return any(self.file(name).exists() for name in (STATE, HISTORY, METRICS))
+
     def check(self, config: Config, *, overwrite: bool) -> None:
         """Refuse a folder that another run, or something else, is in; before any work.
 
@@ -87,7 +92,7 @@ class RunFolder:
                     " folder (--out). Nothing was touched."
                 )
             return
-        if overwrite:
+        if overwrite or not self.has_progress:
             return
         earlier, _ = read_config(self.file(RUN))
         differing = config.differences(earlier)
@@ -105,14 +110,18 @@ class RunFolder:
         RunExistsError
             Another process trains in it, or the data are not those of the run that was begun.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._take()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._take()
+        except OSError as error:
+            if isinstance(error, RunExistsError):
+                raise
+            raise ConfigError(f"a run cannot be kept in {self.path}: {error.strerror or error}") from error
         self.check(config, overwrite=overwrite)
         if overwrite:
             self._empty()
-        if overwrite or not self.was_begun:
-            content = {"options": config.to_dict(), **facts, "data": dict(data.fingerprints)}
-            write_bytes(self.file(RUN), (_HEAD + tomli_w.dumps(content)).encode())
+        if overwrite or not self.has_progress:
+            self._write_run({**facts, "options": config.to_dict(), "data": dict(data.fingerprints)})
             return
         _, content = read_config(self.file(RUN))
         changes = data.changes_since(content.get("data", {}))
@@ -121,6 +130,11 @@ class RunFolder:
                 f"the data are not those that {self.path} was begun with: {'; '.join(changes)}. Nothing was touched."
                 " Name another folder (--out), or --overwrite to begin anew."
             )
+        if content["options"] != config.to_dict():
+            self._write_run({**content, "options": config.to_dict()})
+
+    def _write_run(self, content: dict[str, Any]) -> None:
+        write_bytes(self.file(RUN), (_HEAD + tomli_w.dumps(content)).encode())
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Write a whole file, by a rename."""
@@ -138,13 +152,13 @@ class RunFolder:
             import fcntl  # noqa: PLC0415 - POSIX only
 
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:
-            pass
-        except OSError:
+        except BlockingIOError:
             os.close(descriptor)
             raise RunExistsError(
                 f"another process trains in {self.path}: wait for it, stop it, or name another folder (--out)"
             ) from None
+        except (ImportError, OSError):  # a system, or a network mount, without locks
+            pass
         self._lock = descriptor
 
     def _empty(self) -> None:

@@ -103,4 +103,8 @@ def _precision(config: Config) -> Iterator[None]:
 
 
 def _has_gpu() -> bool:
+    if keras.backend.backend() == "torch":  # Keras lists no devices there
+        import torch  # noqa: PLC0415 - only where it is the backend
+
+        return bool(torch.cuda.is_available())
     return any(device.lower().startswith(("gpu", "cuda")) for device in keras.distribution.list_devices())

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["train"]
 
-_PACKAGES: Final = ("rowlock", "keras", "tensorflow", "jax", "torch", "numpy")
+_PACKAGES: Final = ("rowlock", "keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy")
 
 
 def train(
