@@ -24,6 +24,7 @@ import pandas as pd
 from keras import layers
 
 import rowlock as rl
+import rowlock.keras
 from rowlock.keras import Branch, merge
 
 
@@ -58,13 +59,12 @@ def run(folder: Path, out: str | Path, *, features: str, epochs: int, size: int,
         data = rl.Dataset(df, inputs, target=rl.Labels("label", classes=("cat", "dog")), key="object_id")
         train, valid, test = data.split(0.65, 0.1, 0.25, stratify="label", seed=seed)
         keras.utils.set_random_seed(seed)
-        model, checked = model_for(data), valid.batches(32, shuffle=False).to_keras()
-        model.fit(train.batches(32, seed=seed).to_keras(), validation_data=checked, epochs=epochs, verbose=2)
-        probability = model.predict(test.batches(32, shuffle=False).to_keras(), verbose=0)[:, 0]
-    answers = pd.DataFrame({"object_id": test.keys, "probability_dog": probability})
+        model, checked = model_for(data), valid.batches(32, shuffle=False)
+        rowlock.keras.fit(model, train.batches(32, seed=seed), checked, epochs=epochs, verbose=2)
+        answers = rowlock.keras.predict(model, test)
     table = test.frame.merge(answers, on="object_id", validate="one_to_one")
     table.to_csv(out, index=False)
-    return float(((table["probability_dog"] > 0.5) == (table["label"] == "dog")).mean())
+    return float(((table["label_dog"] > 0.5) == (table["label"] == "dog")).mean())
 
 
 if __name__ == "__main__":

@@ -129,6 +129,18 @@ def test_tiny_huge_enlarged_and_blank_pictures_are_told_apart(frame, monkeypatch
     assert one(report, "huge").examples[0].path == frame["path"][2]
     assert one(report, "blank").examples[0].path == frame["path"][3]
     assert one(report, "enlarged").count == NUM_ROWS - 3
+    assert "smaller --size" in one(report, "enlarged").advice
+
+
+def test_few_small_pictures_among_large_ones_ask_for_no_smaller_size(frame):
+    report = checked(rl.Dataset(frame.iloc[:12], {"image": rl.Images("path", size=(4, 4))}, key="id"))
+    assert not report.of("enlarged")
+    picture(1, frame["path"][1], (300, 300))
+    for row in range(2, 12):
+        picture(row, frame["path"][row], (300, 300))
+    report = checked(rl.Dataset(frame.iloc[:12], {"image": rl.Images("path", size=(200, 200))}, key="id"))
+    assert one(report, "enlarged").count == 1
+    assert "coarser than the others" in one(report, "enlarged").advice
 
 
 def test_the_same_row_or_picture_on_both_sides_of_a_split_is_an_error(frame):

@@ -83,8 +83,8 @@ def test_predictions_are_joined_to_the_test_rows_by_key(example, drawn, tmp_path
     assert table["object_id"].is_unique
     assert (table["imgpath"] == table["object_id"] + ".jpg").all()
     assert table["label"].value_counts().to_dict() == {"cat": 10, "dog": 10}
-    assert table["probability_dog"].between(0, 1).all()
-    assert accuracy == np.mean((table["probability_dog"] > 0.5) == (table["label"] == "dog"))
+    assert table["label_dog"].between(0, 1).all()
+    assert accuracy == np.mean((table["label_dog"] > 0.5) == (table["label"] == "dog"))
 
 
 def test_the_store_of_growth_curves_is_in_another_order_than_the_table(example, tmp_path):

@@ -244,7 +244,7 @@ def test_slow_gathering_is_named_with_its_share():
 @pytest.mark.parametrize(
     ("stage_name", "num_threads", "remedy"),
     [
-        ("decode", 1000, "store the pictures smaller"),
+        ("decode", 1000, "Images(cache=...)"),
         ("read", 1000, "a faster disk"),
         ("gather", 1000, "fewer columns"),
     ],

@@ -81,7 +81,10 @@ def _remedy(stage: str, num_threads: int) -> str:
     if stage == "read":
         return "a faster disk or network would help, or smaller files"
     if stage == "decode":
-        return "all processors are at it: store the pictures smaller, or use more processors"
+        return (
+            "all processors are at it: keep decoded pictures, Images(cache=...), store them smaller, or use more"
+            " processors"
+        )
     if stage == "transform":
         return "all processors are at it: augment less, or on the device, with layers of the model"
     return (

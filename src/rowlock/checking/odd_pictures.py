@@ -32,6 +32,7 @@ def odd_sizes(subject: Subject) -> Iterator[Finding]:
     tiny = scan.is_good & (np.minimum(scan.height, scan.width) < TINY_PIXELS)
     sizes = np.array([images.size for images in subject.files.images], np.int64).reshape(-1, 2)
     enlarged = scan.is_good & ~tiny & ((scan.height * 2 < sizes[:, 0]) | (scan.width * 2 < sizes[:, 1]))
+    are_most_enlarged = 2 * enlarged.sum() > scan.is_good.sum()
     huge = scan.is_good & (scan.height.astype(np.int64) * scan.width > HUGE_PIXELS)
 
     def size(file: int) -> str:
@@ -52,7 +53,9 @@ def odd_sizes(subject: Subject) -> Iterator[Finding]:
         "note",
         enlarged,
         ("is", "are", "enlarged more than twice for the model"),
-        "a smaller --size / size= shows as much, and trains faster",
+        "a smaller --size / size= shows as much, and trains faster"
+        if are_most_enlarged
+        else "they are coarser than the others: are there larger ones?",
         size,
     )
     yield from _found(

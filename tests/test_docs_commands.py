@@ -1,0 +1,102 @@
+"""Every command and option that the manual names exists, and the commands of the tutorial run as they stand."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from typer.main import get_command
+
+from rowlock.cli import app
+
+ROOT = Path(__file__).parents[1]
+PAGES = {path.name: path for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]}
+COMMANDS = get_command(app).commands
+OTHER_PROGRAMS = {"--full", "--cache"}  # of scripts in benchmarks/
+
+
+def console_lines(page):
+    """Return what is typed in the console blocks of a page: one string a command, lines that go on joined."""
+    found = re.findall(r"^```console\n(.*?)^```", PAGES[page].read_text(), re.MULTILINE | re.DOTALL)
+    return [line for block in found for line in re.findall(r"^\$ (.*)$", re.sub(r"\\\n\s*", "", block), re.MULTILINE)]
+
+
+def inline_lines(page):
+    """Return commands with arguments in the running text: ``rowlock predict run ...``, in backticks or not in a block."""
+    text = re.sub(r"^```.*?^```", "", PAGES[page].read_text(), flags=re.MULTILINE | re.DOTALL)
+    return [re.sub(r"\s+", " ", span) for span in re.findall(r"`(rowlock [^`]*)`", text)]
+
+
+def misnamed(line):
+    """Return what in a command does not exist: its own name, or one of its options."""
+    words = shlex.split(line.replace("|", " "), comments=True)
+    name = next((word for word in words[1:] if not word.startswith("-")), None)
+    options = {"--help", "--version", "--install-completion", "--show-completion"}
+    if name is not None and name.isupper():
+        return []
+    if name is not None:
+        if name not in COMMANDS:
+            return [name]
+        options |= {option for parameter in COMMANDS[name].params for option in parameter.opts}
+    return [word for word in words[1:] if word.startswith("-") and word not in options and not re.match(r"-\d", word)]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_and_options_of_a_page_exist(page):
+    lines = [line for line in console_lines(page) if line.startswith("rowlock ")] + inline_lines(page)
+    assert {line: misnamed(line) for line in lines if misnamed(line)} == {}
+
+
+def test_an_option_that_is_not_there_is_noticed():
+    assert misnamed("rowlock check animals.parquet --colour") == ["--colour"]
+    assert misnamed("rowlock chek animals.parquet") == ["chek"]
+    assert misnamed("rowlock look animals.parquet -n 48 -o sheet.png") == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_options_named_alone_exist(page):
+    options = {option for command in COMMANDS.values() for parameter in command.params for option in parameter.opts}
+    named = set(re.findall(r"`(--[a-z][a-z-]*)[ `=\[|]", PAGES[page].read_text()))
+    assert named - options - {"--help", "--install-completion"} - OTHER_PROGRAMS == set()
+
+
+def test_every_command_is_in_the_manual():
+    text = PAGES["command-line.md"].read_text()
+    assert [name for name in COMMANDS if f"`rowlock {name}" not in text] == []
+
+
+def photographs(folder):
+    """Small pictures whose colour tells the class, under the names that the tutorial has."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(30):
+        for label, red in (("cat", 60), ("dog", 180)):
+            pixels = rng.integers(0, 60, (40, 48, 3), np.uint8) + np.array([red, 20, 20], np.uint8)
+            Image.fromarray(pixels).save(folder / f"{label}.{number}.jpg")
+
+
+@pytest.mark.slow
+@pytest.mark.framework
+def test_the_tutorial_runs_as_it_stands(tmp_path):
+    pytest.importorskip("keras")
+    photographs(tmp_path / "photos")
+    script = re.search(r"^```python\n(.*?)^```", PAGES["tutorial.md"].read_text(), re.MULTILINE | re.DOTALL)
+    (tmp_path / "hints.py").write_text(script[1])
+    typed = [line for line in console_lines("tutorial.md") if line.startswith(("rowlock ", "python hints.py"))]
+    assert sum(line.startswith("rowlock") for line in typed) >= 8
+    for line in typed:
+        words = shlex.split(line.replace("--epochs 24", "--epochs 2"))
+        command = [sys.executable, "-m", "rowlock", *words[1:]] if words[0] == "rowlock" else [sys.executable, *words[1:]]
+        done = subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False, env=os.environ | {"COLUMNS": "92"}
+        )
+        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+    assert pq.read_table(tmp_path / "predictions.parquet").num_rows == 60
+    assert (tmp_path / "sheet.png").stat().st_size > 10_000
+    assert (tmp_path / "tested.explain.csv").is_file()
