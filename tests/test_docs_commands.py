@@ -28,7 +28,7 @@ def console_lines(page):
 
 
 def inline_lines(page):
-    """Return commands with arguments in the running text: ``rowlock predict run ...``, in backticks or not in a block."""
+    """Return the commands in the running text, in backticks."""
     text = re.sub(r"^```.*?^```", "", PAGES[page].read_text(), flags=re.MULTILINE | re.DOTALL)
     return [re.sub(r"\s+", " ", span) for span in re.findall(r"`(rowlock [^`]*)`", text)]
 
@@ -91,10 +91,18 @@ def test_the_tutorial_runs_as_it_stands(tmp_path):
     typed = [line for line in console_lines("tutorial.md") if line.startswith(("rowlock ", "python hints.py"))]
     assert sum(line.startswith("rowlock") for line in typed) >= 8
     for line in typed:
-        words = shlex.split(line.replace("--epochs 24", "--epochs 2"))
-        command = [sys.executable, "-m", "rowlock", *words[1:]] if words[0] == "rowlock" else [sys.executable, *words[1:]]
+        words = shlex.split(line.replace("--epochs 24", "--epochs 1").replace("--seconds 15", "--seconds 3"))
+        command = (
+            [sys.executable, "-m", "rowlock", *words[1:]] if words[0] == "rowlock" else [sys.executable, *words[1:]]
+        )
         done = subprocess.run(
-            command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False, env=os.environ | {"COLUMNS": "92"}
+            command,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+            env=os.environ | {"COLUMNS": "92"},
         )
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
     assert pq.read_table(tmp_path / "predictions.parquet").num_rows == 60
