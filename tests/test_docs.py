@@ -21,6 +21,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:tensorflow"),
 ]
 
+
 def animals():
     """Files in the working directory, and the names that pages begin with."""
     rng = np.random.default_rng(0)
@@ -106,7 +107,15 @@ def a_model_of_two():
     inputs = {"image": rl.Images("imgpath", size=(150, 150)), "growth": rl.Features("growth.zarr")}
     data = rl.Dataset(frame, inputs, target=rl.Labels("label"), key="object_id")
     train, valid, test = data.split(0.8, 0.1, 0.1, seed=0)
-    return {**names, "df": frame, "model": model, "train": train, "valid": valid, "test": test, "loader": train.batches(64)}
+    return {
+        **names,
+        "df": frame,
+        "model": model,
+        "train": train,
+        "valid": valid,
+        "test": test,
+        "loader": train.batches(64),
+    }
 
 
 def a_net():
@@ -155,7 +164,9 @@ def pictures():
 def photographs():
     """What `rowlock table` made on the page."""
     labels = ["cat", "dog"] * (NUM_ROWS // 2)
-    pd.DataFrame({"key": [f"{label}.{n}" for n, label in enumerate(labels)], "label": labels}).to_parquet("animals.parquet")
+    pd.DataFrame({"key": [f"{label}.{n}" for n, label in enumerate(labels)], "label": labels}).to_parquet(
+        "animals.parquet"
+    )
     return {}
 
 
@@ -176,6 +187,7 @@ PAGES_OF_KERAS = {
     "train-and-predict.md": animals_in_a_file,
     "training.md": a_model_of_two,
 }
+SLOW_PAGES = {"from-the-2017-generator.md", "start.md", "train-and-predict.md"}  # many models to compile
 PAGES_OF_FRAMEWORKS = {"frameworks.md": a_net}
 PAGES_ELSEWHERE = {"shuffling.md", "store-format.md"}  # test_format_pages.py
 
@@ -215,7 +227,9 @@ def test_the_python_blocks_of_a_page_run(run, page):
 
 
 @pytest.mark.framework
-@pytest.mark.parametrize("page", PAGES_OF_KERAS)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=[pytest.mark.slow] * (page in SLOW_PAGES)) for page in PAGES_OF_KERAS]
+)
 def test_the_python_blocks_of_a_page_with_keras_run(run, page):
     pytest.importorskip("keras")
     run(page, PAGES_OF_KERAS[page]())
