@@ -539,7 +539,7 @@ def test_info_describes_a_store(parquet, store):
     assert result.exit_code == 0, result.output
     opened = rl.FeatureStore.open(store)
     for text in (
-        "50 rows x 2 columns, float32", opened.layout, opened.layout_reason, "text keys object_id", "c, a", "on disk",
+        "50 rows x 2 columns, float32", opened.layout, opened.layout_reason, "text, called 'object_id'", "c, a", "on disk",
         "of all rows; 0 values missing", opened.uuid,
     ):  # fmt: skip
         assert text in result.output

@@ -71,7 +71,7 @@ def test_a_store_shows_its_first_columns(tmp_path, data):
     store = rl.FeatureStore.open(tmp_path / "<g>.zarr")
     html = store._repr_html_()
     text = well_formed(html)
-    for word in ("10 rows x 11 columns", "text keys object_id", "<0>", "and 3 more columns"):
+    for word in ("10 rows x 11 columns", "text, called", "<0>", "and 3 more columns"):
         assert word in text
     assert "<0>" not in html
     store.close()

@@ -31,7 +31,7 @@ def store_lines(store: FeatureStore) -> Lines:
 
 
 def _shape_lines(store: FeatureStore) -> Lines:
-    kind = f"{store.key_kind} keys {store.key_name or ''}".rstrip()
+    kind = f"{store.key_kind}, called {store.key_name!r}" if store.key_name else f"{store.key_kind}, without a name"
     files = (file.stat() for file in store.path.rglob("*") if file.is_file())
     on_disk = sum(facts.st_blocks * 512 for facts in files)
     return [
