@@ -539,8 +539,8 @@ def test_info_describes_a_store(parquet, store):
     assert result.exit_code == 0, result.output
     opened = rl.FeatureStore.open(store)
     for text in (
-        "50 rows x 2 columns, float32", opened.layout, opened.layout_reason, "text, called 'object_id'", "c, a", "on disk",
-        "of all rows; 0 values missing", opened.uuid,
+        "50 rows x 2 columns, float32", opened.layout, opened.layout_reason, "text, called 'object_id'",
+        "c, a", "on disk", "of all rows; 0 values missing", opened.uuid,
     ):  # fmt: skip
         assert text in result.output
     opened.append(np.full((1, 2), np.nan), keys=pd.Series(["new"]))
