@@ -327,11 +327,23 @@ def draw(found, path):
 def set_axes(axes, rows, unit):
     axes.set(xscale="log", yscale="log", xlabel="rows of the table", xlim=(rows[0] / 1.5, rows[-1] * 20))
     axes.set_title(unit, loc="left", fontsize=11)
-    axes.set_xticks(rows, [f"{num_rows:,}" for num_rows in rows], fontsize=9)
+    axes.set_xticks(rows, [_short(num_rows) for num_rows in rows], fontsize=9)
     axes.minorticks_off()
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.12g}")
     axes.grid(color="#e4e4e4", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _short(num_rows):
+    """Write 100,000,000 as 100 M."""
+    for unit, letter in ((10**6, " M"), (10**3, " k")):
+        if num_rows >= unit:
+            return f"{num_rows / unit:g}{letter}"
+    return str(num_rows)
+
+
+def _figure(value):
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
 
 
 def name_curves(axes, last, curves):
@@ -341,7 +353,7 @@ def name_curves(axes, last, curves):
     for label, values, color in sorted(curves, key=lambda curve: curve[1][-1]):
         place = max(np.log10(max(values[-1], 1e-9)), place + 0.055 * (high - low))
         axes.annotate(
-            f"{label}: {values[-1]:,.3g}", (last, 10**place), (8, 0), textcoords="offset points", color=color,
+            f"{label}: {_figure(values[-1])}", (last, 10**place), (8, 0), textcoords="offset points", color=color,
             fontsize=9, va="center",
         )  # fmt: skip
 

@@ -111,8 +111,9 @@ def shared_out(run: Callable, num_threads: int, pool) -> Callable:
         return run
 
     def by_all(rows, out) -> None:
-        starts = range(0, len(rows), PIECE_ROWS)
-        list(pool.map(lambda at: run(rows[at : at + PIECE_ROWS], out[at : at + PIECE_ROWS]), starts))
+        piece = min(PIECE_ROWS, -(-len(rows) // (2 * num_threads)))  # few large pictures: work for all threads, too
+        starts = range(0, len(rows), piece)
+        list(pool.map(lambda at: run(rows[at : at + piece], out[at : at + piece]), starts))
 
     return by_all
 

@@ -23,6 +23,7 @@ from rowlock.pictures.paths import PathColumn
 from rowlock.pictures.resize import resize_into
 from rowlock.remote.permission import is_url
 from rowlock.remote.source import open_source
+from rowlock.store.system_calls import address_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -198,7 +199,7 @@ def _open_digests(images: Images, table: Table, paths: PathColumn) -> DigestColu
 
 
 def _open_cache(images: Images) -> PictureCache | None:
-    if images.cache is None or not hasattr(os, "preadv"):
+    if images.cache is None or not (hasattr(os, "preadv") and address_of("preadv")):
         return None
     from rowlock.picture_cache.cache import PictureCache  # noqa: PLC0415 - only where there is one
     from rowlock.picture_cache.identity import digest_of  # noqa: PLC0415 - as above

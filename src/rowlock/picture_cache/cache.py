@@ -8,7 +8,7 @@ import shutil
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 import numpy as np
@@ -16,16 +16,26 @@ import numpy as np
 from rowlock.meter import note_cache, note_read, stage
 from rowlock.picture_cache.folder import list_files
 from rowlock.picture_cache.identity import identify, is_settled
-from rowlock.picture_cache.kernels import check_records
+from rowlock.picture_cache.kernels import check_record, read_records
 from rowlock.picture_cache.places import NOWHERE, Places
-from rowlock.picture_cache.segment import CHECK_BYTES, NAME_BYTES, PIXELS, PLACES, Segment, SegmentWriter, read_names
+from rowlock.picture_cache.segment import (
+    CHECK_BYTES,
+    NAME_BYTES,
+    PIXELS,
+    PLACES,
+    OpenFile,
+    Segment,
+    SegmentWriter,
+    read_names,
+)
 from rowlock.private_folder import make_folder
 from rowlock.store.row_check import RowFactors
+from rowlock.store.system_calls import address_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from rowlock.arrays import AnyArray, Int64Array, UInt64Array
+    from rowlock.arrays import AnyArray, BoolArray, Int64Array
     from rowlock.picture_cache.identity import Identity
     from rowlock.pictures.content import Version
 
@@ -101,18 +111,15 @@ class PictureCache:
             Row of `pixels` for each picture.
         """
         with stage("read"):
-            identities = [
-                None if version is None else identify(key, version, self._settings) for key, version in pictures
-            ]
-            numbers, stored = self._read(identities, pixels, places)
-            at = np.array([places[number] for number in numbers], np.int64)
-            high = np.array([identity.high for identity in map(identities.__getitem__, numbers) if identity], np.uint64)
-            is_right = stored == self._checks(pixels, at, high)
-        note_read(int(is_right.sum()) * self._record_bytes)
-        note_cache(num_hits=int(is_right.sum()))
-        if not is_right.all():
-            self._reject([identities[number] for number, right in zip(numbers, is_right, strict=True) if not right])
-        here = {number for number, right in zip(numbers, is_right, strict=True) if right}
+            wanted = self._find(pictures)
+            at = np.array([places[one.number] for one in wanted], np.int64)
+            are_right = self._read(wanted, pixels, at)
+        num_right = int(are_right.sum())
+        note_read(num_right * self._record_bytes)
+        note_cache(num_hits=num_right)
+        if num_right < len(wanted):
+            self._reject([one.identity for one, is_right in zip(wanted, are_right, strict=True) if not is_right])
+        here = {one.number for one, is_right in zip(wanted, are_right, strict=True) if is_right}
         return [number for number in range(len(pictures)) if number not in here]
 
     def add(self, key: bytes, before: Version | None, now: Callable[[], Version | None], pixels: AnyArray) -> None:
@@ -159,35 +166,38 @@ class PictureCache:
         self._places = Places()
         self._segments = []
 
-    def _read(
-        self, identities: Sequence[Identity | None], pixels: AnyArray, places: Sequence[int]
-    ) -> tuple[list[int], UInt64Array]:
-        """Read the records that should be here; return whose they are, and the checks that were stored with them."""
+    def _find(self, pictures: Sequence[tuple[bytes, Version | None]]) -> list[_Wanted]:
+        """Return the records that should be here."""
         segments = self._segments  # before the places: `close` forgets places first
-        numbers, checks = list[int](), np.zeros(len(identities), np.uint64)
-        for number, identity in enumerate(identities):
-            place = NOWHERE if identity is None else self._places.find(identity.low)
+        found = list[_Wanted]()
+        for number, (key, version) in enumerate(pictures):
+            if version is None:
+                continue
+            identity = identify(key, version, self._settings)
+            place = self._places.find(identity.low)
             if place != NOWHERE:
-                check = checks[len(numbers) : len(numbers) + 1]
-                numbers.append(number)
-                try:
-                    segments[place >> _SLOT_BITS].read(place & _SLOTS, pixels[places[number]], check)
-                except OSError:
-                    check[0] = 0  # as good as any wrong one: what was read until then is proved, too
-        return numbers, checks[: len(numbers)]
+                found.append(_Wanted(number, identity, segments[place >> _SLOT_BITS], place & _SLOTS))
+        return found
 
-    def _reject(self, identities: Sequence[Identity | None]) -> None:
+    def _read(self, wanted: Sequence[_Wanted], pixels: AnyArray, at: Int64Array) -> BoolArray:
+        """Read records into rows `at` of `pixels`; return which are whole, and proved."""
+        files = [_opened(one.segment) for one in wanted]  # held until they are read
+        are_right = np.zeros(len(wanted), np.bool_)
+        descriptors = np.array([-1 if file is None else file.descriptor for file in files], np.int64)
+        offsets = np.array([one.segment.offset(one.slot) for one in wanted], np.int64)
+        high = np.array([one.identity.high for one in wanted], np.uint64)
+        factors = self._factors
+        read_records(
+            address_of("preadv"), descriptors, offsets, pixels, at, factors.factors, factors.salt, high, are_right
+        )
+        return are_right
+
+    def _reject(self, identities: Sequence[Identity]) -> None:
         self._writing_of_this_process()
         for identity in identities:
-            if identity is not None:
-                self._places.put(identity.low, NOWHERE)
+            self._places.put(identity.low, NOWHERE)
         note_cache(num_rejected=len(identities))
         self._warn_once("rejected", "an entry is damaged or cannot be read; it is decoded again, as all such will be")
-
-    def _checks(self, pixels: AnyArray, places: Int64Array, high: UInt64Array) -> UInt64Array:
-        checks = np.empty(len(places), np.uint64)
-        check_records(pixels, places, self._factors.factors, self._factors.salt, high, checks)
-        return checks
 
     def _may_add(self, version: Version) -> bool:
         writing = self._writing_of_this_process()
@@ -199,8 +209,9 @@ class PictureCache:
         try:
             writer, number = self._reserve(self._writing)
             if writer is not None:
-                check = self._checks(pixels[None], np.zeros(1, np.int64), np.array([identity.high], np.uint64))
-                slot = writer.append(identity.low, pixels, int(check[0]))
+                factors = self._factors
+                check = check_record(pixels, factors.factors, factors.salt, np.uint64(identity.high))
+                slot = writer.append(identity.low, pixels, int(check))
                 self._places.put(identity.low, number << _SLOT_BITS | slot)
         except OSError as error:
             self._stop_adding(f"it cannot be written ({error.strerror or error})")
@@ -287,6 +298,22 @@ class PictureCache:
         if kind not in self._has_warned:
             self._has_warned.add(kind)
             _log.warning("cache %s: %s.", self._folder, text)
+
+
+class _Wanted(NamedTuple):
+    """A record that should be there, for picture `number`."""
+
+    number: int
+    identity: Identity
+    segment: Segment
+    slot: int
+
+
+def _opened(segment: Segment) -> OpenFile | None:
+    try:
+        return segment.opened()
+    except OSError:  # vanished, or too many files are open
+        return None
 
 
 class _Writing:

@@ -9,10 +9,9 @@ failure leaves records that nobody finds, or that nobody believes.
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,13 +23,13 @@ if TYPE_CHECKING:
 
     from rowlock.arrays import AnyArray, UInt64Array
 
-__all__ = ["CHECK_BYTES", "NAME_BYTES", "PIXELS", "PLACES", "Segment", "SegmentWriter", "read_names"]
+__all__ = ["CHECK_BYTES", "NAME_BYTES", "PIXELS", "PLACES", "OpenFile", "Segment", "SegmentWriter", "read_names"]
 
 PIXELS, PLACES = ".pixels", ".places"
 CHECK_BYTES = NAME_BYTES = 8
 
 
-class _File:
+class OpenFile:
     """A descriptor that is closed when the last thread lets go of it, and so never while one uses it."""
 
     def __init__(self, path: Path, *, new: bool = False) -> None:
@@ -57,19 +56,20 @@ class Segment:
     def __init__(self, path: Path, record_bytes: int, *, keep_open: bool = True) -> None:
         self._path = path
         self._record_bytes = record_bytes
-        self._file = _File(path) if keep_open else None
+        self._file = OpenFile(path) if keep_open else None
 
-    def read(self, slot: int, pixels: Any, check: Any) -> None:
-        """Read a record into `pixels`, uint8 of one dimension, and its check into `check`, one uint64.
+    def opened(self) -> OpenFile:
+        """Return the open file, which stays open as long as somebody holds it.
 
         Raises
         ------
         OSError
-            Also where there is no such record.
         """
-        file = self._file or _File(self._path)
-        if os.preadv(file.descriptor, [pixels, check], slot * self._record_bytes) < self._record_bytes:
-            raise OSError(errno.ENODATA, "the file ends before the record")
+        return self._file or OpenFile(self._path)
+
+    def offset(self, slot: int) -> int:
+        """Return where a record begins."""
+        return slot * self._record_bytes
 
     def is_in_memory(self, slot: int) -> bool:
         """Return whether the system has the middle of a record in its memory; False where it does not say."""
@@ -101,8 +101,8 @@ class SegmentWriter(Segment):
     def __init__(self, folder: Path, settings: bytes, record_bytes: int) -> None:
         self.name = make_segment_name(settings)
         self._slots = itertools.count()
-        self._names = _File(folder / (self.name + PLACES), new=True)
-        self._pixels = _File(folder / (self.name + PIXELS), new=True)
+        self._names = OpenFile(folder / (self.name + PLACES), new=True)
+        self._pixels = OpenFile(folder / (self.name + PIXELS), new=True)
         super().__init__(folder / (self.name + PIXELS), record_bytes, keep_open=False)
         self._file = self._pixels
 
@@ -129,13 +129,13 @@ def read_names(path: Path, first_slot: int) -> UInt64Array:
     ------
     OSError
     """
-    file = _File(path)
+    file = OpenFile(path)
     num_bytes = os.fstat(file.descriptor).st_size - first_slot * NAME_BYTES
     data = os.pread(file.descriptor, max(0, num_bytes), first_slot * NAME_BYTES)
     return np.frombuffer(data[: len(data) // NAME_BYTES * NAME_BYTES], "<u8").astype(np.uint64)
 
 
-def _write(file: _File, data: memoryview, offset: int) -> None:
+def _write(file: OpenFile, data: memoryview, offset: int) -> None:
     while len(data):
         done = os.pwrite(file.descriptor, data, offset)
         data, offset = data[done:], offset + done
