@@ -176,9 +176,9 @@ def shares_memory(loader, take):
         addresses.add(batch.inputs["image"].ctypes.data)
         return batch
 
-    loader._batch = noted  # noqa: SLF001
+    loader._batch = noted  # noqa: SLF001 - as above
     tensor = take()
-    loader._batch = original  # noqa: SLF001
+    loader._batch = original  # noqa: SLF001 - as above
     return tensor.data_ptr() in addresses
 
 
