@@ -65,7 +65,8 @@ def open_source(
     is_local = root is None or not is_url(os.fsencode(root))
     if is_local and remote is None and are_urls.any():
         raise _not_asked_for(paths, name, are_urls)
-    source = source_of(root, remote if are_urls.any() else None, max_bytes)
+    needs_servers = not is_local or are_urls.any()
+    source = source_of(root, remote if needs_servers else None, max_bytes)
     source.check_text(paths, name)
     return source
 
