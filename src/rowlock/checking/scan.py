@@ -115,7 +115,7 @@ class Scan:
 
     def _look(self, file: int) -> None:
         images = self._files.images[file]
-        data = self._files.sources[file].read(self._files.paths[file]).data
+        data = bytes(self._files.sources[file].read(self._files.paths[file]).data)
         self.num_bytes[file] = len(data)
         self.digest[file] = np.void(hashlib.blake2b(data, digest_size=16).digest())
         self.kinds[file] = kind_of(data)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from rowlock.arrays import AnyArray, Int64Array
     from rowlock.inputs.images import Images
     from rowlock.picture_cache.cache import PictureCache
-    from rowlock.pictures.content import Version
+    from rowlock.pictures.content import Content, Version
     from rowlock.pictures.fit import Crop, Placement
     from rowlock.table import Table
 
@@ -49,6 +49,8 @@ class _Picture(NamedTuple):
     """In the row's list."""
     num_pictures: int
     """Of the row."""
+    place: int
+    """Among all pictures of the batch, those that are missing included."""
 
     @property
     def name(self) -> bytes:
@@ -114,44 +116,49 @@ class ImagesReader(Reader):
             for path, digest in zip(row_paths, row_digests, strict=True):
                 yield key_of(self._source.locate(path), digest)
 
+    def _pictures(self, rows: Int64Array) -> list[_Picture]:
+        """Return the pictures of all rows, one row after the other."""
+        paths, num_images = self._paths.take_lists(rows), self._images.num_images or 1
+        keys = self._keys(paths, rows)
+        return [
+            _Picture(next(keys), row, position, len(row_paths), number * num_images + position)
+            for number, (row, row_paths) in enumerate(zip(rows.tolist(), paths, strict=True))
+            for position in range(len(row_paths))
+        ]
+
     def _fill(self, rows: Int64Array, pixels: AnyArray, draw: Draw | None) -> None:
         """Fill pixels of shape (pictures of all rows, height, width, channels): from the cache, or by decoding."""
-        paths, num_images, places = self._paths.take_lists(rows), self._images.num_images or 1, list[int]()
-        for number, row_paths in enumerate(paths):
-            first = number * num_images
-            places += range(first, first + len(row_paths))
-            if len(row_paths) < num_images:
-                pixels[first + len(row_paths) : first + num_images] = 0
-        keys = list(self._keys(paths, rows))
-
-        def load(number: int) -> Callable[[], Version | None]:
-            at, position = divmod(places[number], num_images)
-            picture = _Picture(keys[number], int(rows[at]), position, len(paths[at]))
-            return self._load(picture, draw, pixels[places[number]])
-
+        pictures = self._pictures(rows)
+        keys, places = [picture.key for picture in pictures], [picture.place for picture in pictures]
+        if len(pictures) < len(pixels):
+            pixels[np.setdiff1d(np.arange(len(pixels)), places)] = 0
         cache = None if draw is not None and self._images.augment is not None else self._cache
         with self._source.reading(keys, cache, keep_on_error=len(rows) > 1):  # bad rows are looked for one by one
             if cache is None:
-                for number in range(len(keys)):
-                    load(number)
+                for _ in self._load_each(pictures, draw, pixels):
+                    pass
                 return
-            versions = [self._version(key) for key in keys]
+            versions = self._source.versions([picture.name for picture in pictures])
             flat = pixels.reshape(len(pixels), -1)
-            for number in cache.fill(list(zip(keys, versions, strict=True)), flat, places):
-                now = load(number)
+            missing = cache.fill(list(zip(keys, versions, strict=True)), flat, places)
+            loaded = self._load_each([pictures[number] for number in missing], draw, pixels)
+            for number, now in zip(missing, loaded, strict=True):
                 cache.add(keys[number], versions[number], now, flat[places[number]])
 
-    def _version(self, key: bytes) -> Version | None:
-        """Return the state of a picture's file; None also where asking fails, which reading it will tell."""
-        try:
-            return self._source.version(name_of(key))
-        except (RowError, OSError):
-            return None
+    def _load_each(
+        self, pictures: list[_Picture], draw: Draw | None, pixels: AnyArray
+    ) -> Iterator[Callable[[], Version | None]]:
+        """Read and decode pictures; yield for each what tells the state of the bytes that it was made from."""
+        contents = self._source.read_each([picture.name for picture in pictures])
+        for picture in pictures:
+            yield self._load(picture, contents, draw, pixels[picture.place])
 
-    def _load(self, picture: _Picture, draw: Draw | None, out: AnyArray) -> Callable[[], Version | None]:
-        """Read and decode a picture; return what tells the state of the bytes that it was made from."""
+    def _load(
+        self, picture: _Picture, contents: Iterator[Content], draw: Draw | None, out: AnyArray
+    ) -> Callable[[], Version | None]:
+        """Decode a picture, which is the next of the contents."""
         try:
-            version = self._decode(picture, draw, out)
+            version = self._decode(picture, contents, draw, out)
         except RowError as error:
             error.row, error.path = picture.row, os.fsdecode(picture.name)
             if self._images.num_images is not None:
@@ -164,21 +171,25 @@ class ImagesReader(Reader):
             raise
         return functools.partial(self._source.version, picture.name) if version is None else lambda: version
 
-    def _decode(self, picture: _Picture, draw: Draw | None, out: AnyArray) -> Version | None:
+    def _decode(
+        self, picture: _Picture, contents: Iterator[Content], draw: Draw | None, out: AnyArray
+    ) -> Version | None:
         augment = self._images.augment
         if draw is None or augment is None:
-            return self._decode_into(picture, None, out)[1]
+            return self._decode_into(picture, contents, None, out)[1]
         own_draw = PictureDraw(*draw, self._name, picture.row, 0 if augment.together else picture.position)
-        placed, version = self._decode_into(picture, self._crop_of(augment, own_draw), out)
+        placed, version = self._decode_into(picture, contents, self._crop_of(augment, own_draw), out)
         with stage("transform"):
             self._alter(out, placed, augment, own_draw)
         return version
 
-    def _decode_into(self, picture: _Picture, crop: Crop | None, out: AnyArray) -> tuple[Placement, Version | None]:
+    def _decode_into(
+        self, picture: _Picture, contents: Iterator[Content], crop: Crop | None, out: AnyArray
+    ) -> tuple[Placement, Version | None]:
         """Return where the picture is, and the state of the file that it came from."""
         images = self._images
         with stage("read"):
-            data, version = self._source.read(picture.name)
+            data, version = next(contents)
             if self._digests is not None:
                 check_digest(data, digest_in(picture.key))
         with stage("decode"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from rowlock.pictures.paths import PathColumn
@@ -27,7 +27,7 @@ class Version(NamedTuple):
 class Content(NamedTuple):
     """The bytes of a file."""
 
-    data: bytes
+    data: bytes | memoryview
     version: Version | None = None
     """Of these very bytes, where the place says it with them; None: ask the place again."""
 
@@ -54,6 +54,9 @@ class PictureSource(Protocol):
     def version(self, name: bytes) -> Version | None:
         """Return the state of the file now; None: the place does not tell, and nothing may be kept of it."""
 
+    def versions(self, names: Sequence[bytes]) -> list[Version | None]:
+        """Return the state of each file now; None also where asking fails, which reading it will tell."""
+
     def read(self, name: bytes) -> Content:
         """Return the file's bytes.
 
@@ -63,6 +66,12 @@ class PictureSource(Protocol):
             Something is wrong with this file.
         OSError
             The disk or the network failed, again and again.
+        """
+
+    def read_each(self, names: Sequence[bytes]) -> Iterator[Content]:
+        """Yield the bytes of each file, in order; each are valid until the next are asked for.
+
+        Several may be read at a time. Raises as `read`, when it is the turn of the file.
         """
 
     def will_need(self, keys: Iterable[bytes], kept: Kept | None) -> None:

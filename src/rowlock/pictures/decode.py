@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rowlock.pictures import jpeg, other
 from rowlock.pictures.exif import swaps_axes, upright
 from rowlock.pictures.fit import min_size
-from rowlock.pictures.kinds import kind_of
+from rowlock.pictures.kinds import JPEG_START, kind_of
 from rowlock.pictures.limits import check_pixels
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ __all__ = ["decode"]
 
 
 def decode(
-    data: bytes,
+    data: bytes | memoryview,
     num_channels: int,
     max_pixels: int,
     target: tuple[int, int],
@@ -29,7 +29,7 @@ def decode(
 
     Parameters
     ----------
-    data : bytes
+    data : bytes or memoryview
         The whole file.
     num_channels : int
         1 or 3.
@@ -52,9 +52,9 @@ def decode(
     DecodeError
         Not a picture of a known kind, too many pixels, truncated, or corrupt.
     """
-    kind = kind_of(data)
-    if kind != "jpeg":
-        return other.decode_other(data, kind, num_channels, max_pixels)
+    if data[: len(JPEG_START)] != JPEG_START:
+        whole = bytes(data)
+        return other.decode_other(whole, kind_of(whole), num_channels, max_pixels)
     header = jpeg.read_header(data)
     check_pixels(header.height, header.width, max_pixels)
     source = header.height, header.width
@@ -65,5 +65,5 @@ def decode(
     factor = jpeg.scale_for(*source, min_height, min_width)
     pixels = jpeg.decode_jpeg(data, header, factor, num_channels)
     if pixels is None:
-        return other.decode_other(data, kind, num_channels, max_pixels)
+        return other.decode_other(bytes(data), "jpeg", num_channels, max_pixels)
     return pixels if header.orientation == 1 else upright(pixels, header.orientation)

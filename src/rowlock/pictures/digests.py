@@ -31,13 +31,13 @@ ALGORITHMS: dict[str, tuple[Callable[..., Any], int]] = {
 _PATTERN = "^(?:" + "|".join(f"{name}:[0-9a-fA-F]{{{length}}}" for name, (_, length) in ALGORITHMS.items()) + ")$"
 
 
-def digest_of_bytes(data: bytes, algorithm: str) -> str:
+def digest_of_bytes(data: bytes | memoryview, algorithm: str) -> str:
     """Return ``"blake2b-128:<hexadecimal digits>"``, or of another of the `ALGORITHMS`."""
     make, _ = ALGORITHMS[algorithm]
     return f"{algorithm}:{make(data).hexdigest()}"
 
 
-def check_digest(data: bytes, expected: str) -> None:
+def check_digest(data: bytes | memoryview, expected: str) -> None:
     """Refuse bytes that have another digest.
 
     Raises

@@ -10,10 +10,10 @@ from rowlock.errors import RowError
 from rowlock.meter import note_read
 from rowlock.retries import retried
 
-__all__ = ["read_file"]
+__all__ = ["FLAGS", "read_file"]
 
 # O_NONBLOCK: opening a named pipe must not wait for a writer. It has no effect on regular files.
-_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 # What is wrong with the path or the file itself; all else is the disk's, the network's, or a limit of the process.
 _OF_THE_FILE = {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
 _OF_THE_FILE |= {errno.EISDIR, errno.ENXIO, errno.ENODEV, errno.EILSEQ}
@@ -57,7 +57,7 @@ def read_file(path: bytes, max_bytes: int, *, follow_link: bool = True) -> bytes
 
 
 def _read_once(path: bytes, max_bytes: int, extra_flags: int) -> bytes:
-    descriptor = os.open(path, _FLAGS | extra_flags)
+    descriptor = os.open(path, FLAGS | extra_flags)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):

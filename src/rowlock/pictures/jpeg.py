@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import simplejpeg
 
 from rowlock.errors import DecodeError
 from rowlock.pictures.exif import orientation_in
+from rowlock.pictures.jpeg_kernels import NO_MARKER, walk_segments
 
 if TYPE_CHECKING:
     from rowlock.arrays import AnyArray
@@ -17,12 +19,7 @@ __all__ = ["JpegHeader", "decode_jpeg", "read_header", "scale_for"]
 MAX_SCANS = 500
 """Scans of a progressive JPEG. Encoders write about ten; each costs a pass over all coefficients."""
 
-_APP1 = 0xE1
-_START_OF_SCAN = 0xDA
-_END_OF_IMAGE = 0xD9
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset((0xC2, 0xC6, 0xCA, 0xCE))
-_NO_LENGTH = frozenset((0x01, *range(0xD0, 0xD9)))
 
 
 class JpegHeader(NamedTuple):
@@ -34,12 +31,12 @@ class JpegHeader(NamedTuple):
     progressive: bool
 
 
-def read_header(data: bytes) -> JpegHeader:
+def read_header(data: bytes | memoryview) -> JpegHeader:
     """Walk the segments of a JPEG up to its first scan.
 
     Parameters
     ----------
-    data : bytes
+    data : bytes or memoryview
         The whole file.
 
     Raises
@@ -51,26 +48,12 @@ def read_header(data: bytes) -> JpegHeader:
     -----
     ITU-T T.81, annex B. Height and width are as stored, before the orientation is applied.
     """
-    at, end, orientation = 2, len(data), 1
-    height = width = frame = 0
-    while at + 4 <= end:
-        if data[at] != 0xFF:
-            raise DecodeError(f"a JPEG marker is missing at byte {at}: the file is corrupt", stage="decode")
-        marker = data[at + 1]
-        if marker == 0xFF or marker in _NO_LENGTH:
-            at += 1 if marker == 0xFF else 2
-            continue
-        if marker in {_START_OF_SCAN, _END_OF_IMAGE}:
-            break
-        num_bytes = data[at + 2] << 8 | data[at + 3]
-        if marker in _FRAMES and at + 9 <= end:
-            frame = marker
-            height, width = data[at + 5] << 8 | data[at + 6], data[at + 7] << 8 | data[at + 8]
-        elif marker == _APP1 and data.startswith(b"Exif\0\0", at + 4):
-            orientation = orientation_in(data[at + 4 : at + 2 + num_bytes])
-        at += 2 + max(num_bytes, 2)
-    if not frame or at + 4 > end:
-        raise DecodeError(f"the JPEG ends within its header ({end} bytes)", stage="decode")
+    at, frame, height, width, exif_start, exif_stop = walk_segments(np.frombuffer(data, np.uint8))
+    if frame == NO_MARKER:
+        raise DecodeError(f"a JPEG marker is missing at byte {at}: the file is corrupt", stage="decode")
+    if not frame or at + 4 > len(data):
+        raise DecodeError(f"the JPEG ends within its header ({len(data)} bytes)", stage="decode")
+    orientation = orientation_in(bytes(data[exif_start:exif_stop])) if exif_stop else 1
     return JpegHeader(height, width, orientation, frame in _PROGRESSIVE)
 
 
@@ -85,12 +68,12 @@ def scale_for(height: int, width: int, min_height: int, min_width: int) -> int:
     return 1
 
 
-def decode_jpeg(data: bytes, header: JpegHeader, factor: int, num_channels: int) -> AnyArray | None:
+def decode_jpeg(data: bytes | memoryview, header: JpegHeader, factor: int, num_channels: int) -> AnyArray | None:
     """Decode a JPEG at ``1 / factor`` of its size; any warning of the decoder is an error.
 
     Parameters
     ----------
-    data : bytes
+    data : bytes or memoryview
         The whole file.
     header : JpegHeader
         Of the same bytes.
@@ -109,7 +92,7 @@ def decode_jpeg(data: bytes, header: JpegHeader, factor: int, num_channels: int)
     DecodeError
         The file is truncated or corrupt, as far as libjpeg-turbo notices.
     """
-    if header.progressive and (num_scans := data.count(b"\xff\xda")) > MAX_SCANS:
+    if header.progressive and (num_scans := bytes(data).count(b"\xff\xda")) > MAX_SCANS:
         raise DecodeError(f"a progressive JPEG of {num_scans} scans (at most {MAX_SCANS})", stage="decode")
     height, width = -(-header.height // factor), -(-header.width // factor)
     try:

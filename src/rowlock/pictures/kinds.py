@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from rowlock.errors import DecodeError
 
-__all__ = ["KINDS", "kind_of"]
+__all__ = ["JPEG_START", "KINDS", "kind_of"]
 
 KINDS = ("jpeg", "png", "webp", "gif", "bmp", "tiff", "avif", "heic")
 """The formats that are decoded; every other decoder stays unloaded."""
 
+JPEG_START = b"\xff\xd8\xff"
+
 _STARTS = (
-    (b"\xff\xd8\xff", "jpeg"),
+    (JPEG_START, "jpeg"),
     (b"\x89PNG\r\n\x1a\n", "png"),
     (b"GIF87a", "gif"),
     (b"GIF89a", "gif"),

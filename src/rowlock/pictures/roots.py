@@ -15,12 +15,14 @@ import pyarrow.compute as pc
 
 from rowlock.errors import ConfigError, RowError
 from rowlock.list_columns import listed
+from rowlock.meter import note_read
 from rowlock.pictures.advice import will_need
 from rowlock.pictures.content import Content, Version, name_of
-from rowlock.pictures.files import read_file
+from rowlock.pictures.files import FLAGS, read_file
+from rowlock.pictures.many_files import can_read_many, read_many, stat_many
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rowlock.arrays import BoolArray
     from rowlock.pictures.content import Kept
@@ -102,6 +104,18 @@ class Root:
         facts = _STATUS.pack(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         return Version(facts, status.st_ctime_ns)
 
+    def versions(self, paths: Sequence[bytes]) -> list[Version | None]:
+        """Return the state of each file; see `version`."""
+        if not can_read_many():
+            return [self.version(path) for path in paths]
+        found = stat_many(paths)
+        sizes, changed_ns = found[:, 0].tolist(), found[:, 2].tolist()
+        facts = found.astype("<i8").tobytes()
+        return [
+            None if size < 0 else Version(facts[at : at + _STATUS.size], changed)
+            for size, changed, at in zip(sizes, changed_ns, range(0, len(facts), _STATUS.size), strict=True)
+        ]
+
     def read(self, path: bytes) -> Content:
         """Return the content of the file at `path`, which is absolute; see `read_file`.
 
@@ -111,6 +125,19 @@ class Root:
             It is not inside of the fence, or cannot be read.
         """
         return Content(self._read(path))
+
+    def read_each(self, paths: Sequence[bytes]) -> Iterator[Content]:
+        """Yield the content of each file, in order; see `PictureSource`."""
+        if not can_read_many():
+            yield from map(self.read, paths)
+            return
+        flags = FLAGS if self._fence is None else FLAGS | os.O_NOFOLLOW
+        for path, data in zip(paths, read_many([*map(self._if_allowed, paths)], flags, self._max_bytes), strict=True):
+            if data is None:  # what is wrong with it, or where it leads, is found out when it is read alone
+                yield self.read(path)
+            else:
+                note_read(len(data))
+                yield Content(data)
 
     def will_need(self, keys: Iterable[bytes], kept: Kept | None) -> None:
         """Let the system read the files ahead, or what is kept of them."""
@@ -144,6 +171,10 @@ class Root:
         if not self._is_inside(path):
             raise self._escape(path)
         return read_file(os.path.realpath(path), self._max_bytes)
+
+    def _if_allowed(self, path: bytes) -> bytes:
+        """Return the path, or one that no file has."""
+        return path if self._fence is None or self._allows_directory(os.path.dirname(path)) else b""
 
     def _leaves(self, paths: Any) -> BoolArray:
         climbs = np.asarray(pc.match_substring_regex(paths, r"(^|/)\.\.(/|$)"))

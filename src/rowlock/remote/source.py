@@ -147,6 +147,14 @@ class RemoteSource:
             raise AssertionError("nothing came, and no error")  # pragma: no cover - one of them is set
         return found
 
+    def versions(self, names: Sequence[bytes]) -> list[Version | None]:
+        """Return the state of each file; see `PictureSource`."""
+        return [self._version_or_none(name) for name in names]
+
+    def read_each(self, names: Sequence[bytes]) -> Iterator[Content]:
+        """Yield the content of each file, in order; see `PictureSource`."""
+        return map(self.read, names) if any(map(is_url, names)) else self._local.read_each(names)
+
     def will_need(self, keys: Iterable[bytes], kept: Kept | None) -> None:
         """Begin to fetch what is on servers; see `PictureSource`."""
         keys = list(keys)
@@ -165,6 +173,12 @@ class RemoteSource:
             self._finalizer()
             self._ahead.join(_CLOSE_SECONDS)
             self._own_fetcher.close()
+
+    def _version_or_none(self, name: bytes) -> Version | None:
+        try:
+            return self.version(name)
+        except (RowError, OSError):
+            return None
 
     def _taken(self, name: bytes, *, content: bool = False) -> Wanted:
         """Wait for a URL; note what it cost, once; raise what came instead."""
