@@ -548,7 +548,7 @@ def test_more_segments_than_files_that_may_be_open(tmp_path, cache):
     for row in range(140):
         gathered(opened(folder, cache), [row])
     reader = opened(folder, cache)
-    assert sum(segment._file is not None for segment in reader._cache._segments) == 128
+    assert sum(segment._file is not None for segment in reader._cache._entries._segments) == 128
     out, meter = gathered(reader)
     assert (out == expected).all()
     assert meter.num_cache_hits == 140

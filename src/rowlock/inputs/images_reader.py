@@ -18,9 +18,11 @@ from rowlock.pictures.decode import decode
 from rowlock.pictures.digests import DigestColumn, check_digest
 from rowlock.pictures.draws import PictureDraw
 from rowlock.pictures.limits import max_file_bytes
+from rowlock.pictures.many_files import can_read_many
 from rowlock.pictures.path_lists import PathLists
 from rowlock.pictures.paths import PathColumn
 from rowlock.pictures.resize import resize_into
+from rowlock.pictures.roots import Root
 from rowlock.remote.permission import is_url
 from rowlock.remote.source import open_source
 from rowlock.store.system_calls import address_of
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from rowlock.arrays import AnyArray, Int64Array
     from rowlock.inputs.images import Images
     from rowlock.picture_cache.cache import PictureCache
-    from rowlock.pictures.content import Content, Version
+    from rowlock.pictures.content import Content, PictureSource, Version
     from rowlock.pictures.fit import Crop, Placement
     from rowlock.table import Table
 
@@ -41,14 +43,12 @@ _PIECE_IMAGES = 8
 
 
 class _Picture(NamedTuple):
-    """One picture of a row."""
+    """One picture of a batch."""
 
     key: bytes
     row: int
     position: int
     """In the row's list."""
-    num_pictures: int
-    """Of the row."""
     place: int
     """Among all pictures of the batch, those that are missing included."""
 
@@ -79,7 +79,7 @@ class ImagesReader(Reader):
 
             self._alter, self._crop_of = alter.alter, alter.crop_of
         self.spec = ArraySpec(shape, images.dtype)
-        self._cache = _open_cache(images)
+        self._cache = _open_cache(images, self._source, self._paths)
         self.piece_rows = max(1, _PIECE_IMAGES // (images.num_images or 1))
 
     def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:  # noqa: D102 - as in Reader
@@ -92,7 +92,8 @@ class ImagesReader(Reader):
             np.multiply(pixels, np.float32(images.scale), out=out, dtype=np.float32)
 
     def will_need(self, rows: Int64Array) -> None:  # noqa: D102 - as in Reader
-        self._source.will_need(self._keys(self._paths.take_lists(rows), rows), self._cache)
+        pictures, _ = self._paths.pictures_of(rows)
+        self._source.will_need(self._keys(pictures), self._cache)
 
     def close(self) -> None:  # noqa: D102 - as in Reader
         self._source.close()
@@ -107,43 +108,50 @@ class ImagesReader(Reader):
         augment = "" if images.augment is None else f":{images.augment!r}"
         return f"{self._paths.digest()}:{shape}:{images.dtype}:{images.scale!r}:{images.resize}{augment}"
 
-    def _keys(self, paths: list[list[bytes]], rows: Int64Array) -> Iterator[bytes]:
-        """Yield the keys of the pictures at `paths`, of these rows; a source may need the first few only."""
-        if self._digests is None:
-            yield from (self._source.locate(path) for row_paths in paths for path in row_paths)
-            return
-        for row_paths, row_digests in zip(paths, self._digests.take_lists(rows), strict=True):
-            for path, digest in zip(row_paths, row_digests, strict=True):
-                yield key_of(self._source.locate(path), digest)
-
-    def _pictures(self, rows: Int64Array) -> list[_Picture]:
-        """Return the pictures of all rows, one row after the other."""
-        paths, num_images = self._paths.take_lists(rows), self._images.num_images or 1
-        keys = self._keys(paths, rows)
-        return [
-            _Picture(next(keys), row, position, len(row_paths), number * num_images + position)
-            for number, (row, row_paths) in enumerate(zip(rows.tolist(), paths, strict=True))
-            for position in range(len(row_paths))
-        ]
+    def _keys(self, pictures: Int64Array) -> Iterator[bytes]:
+        """Yield the keys of pictures, by their place among all paths; a source may need the first few only."""
+        names = map(self._source.locate, self._paths.take(pictures))
+        yield from names if self._digests is None else map(key_of, names, self._digests.take(pictures))
 
     def _fill(self, rows: Int64Array, pixels: AnyArray, draw: Draw | None) -> None:
         """Fill pixels of shape (pictures of all rows, height, width, channels): from the cache, or by decoding."""
-        pictures = self._pictures(rows)
-        keys, places = [picture.key for picture in pictures], [picture.place for picture in pictures]
+        pictures, places = self._paths.pictures_of(rows)
         if len(pictures) < len(pixels):
             pixels[np.setdiff1d(np.arange(len(pixels)), places)] = 0
         cache = None if draw is not None and self._images.augment is not None else self._cache
-        with self._source.reading(keys, cache, keep_on_error=len(rows) > 1):  # bad rows are looked for one by one
+        with self._source.reading(self._keys(pictures), cache, keep_on_error=len(rows) > 1):  # bad rows: one by one
             if cache is None:
-                for _ in self._load_each(pictures, draw, pixels):
+                for _ in self._load_each(self._described(list(self._keys(pictures)), rows, places), draw, pixels):
                     pass
-                return
-            versions = self._source.versions([picture.name for picture in pictures])
-            flat = pixels.reshape(len(pixels), -1)
-            missing = cache.fill(list(zip(keys, versions, strict=True)), flat, places)
-            loaded = self._load_each([pictures[number] for number in missing], draw, pixels)
-            for number, now in zip(missing, loaded, strict=True):
-                cache.add(keys[number], versions[number], now, flat[places[number]])
+            else:
+                self._fill_cached(cache, pictures, rows, places, draw, pixels)
+
+    def _fill_cached(
+        self,
+        cache: PictureCache,
+        pictures: Int64Array,
+        rows: Int64Array,
+        places: Int64Array,
+        draw: Draw | None,
+        pixels: AnyArray,
+    ) -> None:
+        def told(numbers: list[int]) -> list[tuple[bytes, Version | None]]:
+            keys = list(self._keys(pictures[numbers]))
+            return list(zip(keys, self._source.versions([*map(name_of, keys)]), strict=True))
+
+        flat = pixels.reshape(len(pixels), -1)
+        missing = cache.fill(pictures, places, flat, told)
+        at = places[[one.number for one in missing]]
+        loaded = self._load_each(self._described([one.key for one in missing], rows, at), draw, pixels)
+        for one, place, now in zip(missing, at.tolist(), loaded, strict=True):
+            cache.add(one, now, flat[place])
+
+    def _described(self, keys: list[bytes], rows: Int64Array, places: Int64Array) -> list[_Picture]:
+        num_images = self._images.num_images or 1
+        at = zip(
+            keys, rows[places // num_images].tolist(), (places % num_images).tolist(), places.tolist(), strict=True
+        )
+        return [_Picture(*one) for one in at]
 
     def _load_each(
         self, pictures: list[_Picture], draw: Draw | None, pixels: AnyArray
@@ -162,14 +170,18 @@ class ImagesReader(Reader):
         except RowError as error:
             error.row, error.path = picture.row, os.fsdecode(picture.name)
             if self._images.num_images is not None:
-                error.reason = f"{_place(picture)}: {error.reason}"
+                error.reason = f"{self._place(picture)}: {error.reason}"
             raise
         except OSError as error:
             error.row, error.filename = picture.row, os.fsdecode(picture.name)  # type: ignore[attr-defined]  # for the message above
-            where = "path" if self._images.num_images is None else f"{_place(picture)}, path"
+            where = "path" if self._images.num_images is None else f"{self._place(picture)}, path"
             error.add_note(f"while reading row {picture.row}, {where} {error.filename!r}")
             raise
         return functools.partial(self._source.version, picture.name) if version is None else lambda: version
+
+    def _place(self, picture: _Picture) -> str:
+        num_pictures = len(self._paths.pictures_of(np.array([picture.row]))[0])
+        return f"picture {picture.position + 1} of {num_pictures}"
 
     def _decode(
         self, picture: _Picture, contents: Iterator[Content], draw: Draw | None, out: AnyArray
@@ -199,26 +211,24 @@ class ImagesReader(Reader):
         return placed, version
 
 
-def _place(picture: _Picture) -> str:
-    return f"picture {picture.position + 1} of {picture.num_pictures}"
-
-
 def _open_digests(images: Images, table: Table, paths: PathColumn) -> DigestColumn | None:
     if images.hashes is None:
         return None
     return DigestColumn(table.column(images.hashes), images.hashes, paths, images.num_images)
 
 
-def _open_cache(images: Images) -> PictureCache | None:
+def _open_cache(images: Images, source: PictureSource, paths: PathColumn) -> PictureCache | None:
     if images.cache is None or not (hasattr(os, "preadv") and address_of("preadv")):
         return None
     from rowlock.picture_cache.cache import PictureCache  # noqa: PLC0415 - only where there is one
     from rowlock.picture_cache.identity import digest_of  # noqa: PLC0415 - as above
+    from rowlock.picture_cache.recall import Recall  # noqa: PLC0415 - as above
     from rowlock.pictures.versions import versions  # noqa: PLC0415 - as above
 
     shape = (*images.size, images.channels)
     settings = digest_of("pixels-1", shape, images.resize, images.max_pixels, _fence(images), versions())
-    return PictureCache(images.cache, settings, math.prod(shape), images.cache_bytes)
+    recall = Recall(paths, source.base) if isinstance(source, Root) and can_read_many() else None
+    return PictureCache(images.cache, settings, math.prod(shape), recall, images.cache_bytes)
 
 
 def _fence(images: Images) -> str | None:

@@ -14,19 +14,16 @@ from uuid import UUID
 import numpy as np
 
 from rowlock.meter import note_cache, note_read, stage
-from rowlock.picture_cache.folder import list_files
+from rowlock.picture_cache.entries import SLOT_BITS, Entries, Entry
 from rowlock.picture_cache.identity import identify, is_settled
 from rowlock.picture_cache.kernels import check_record, read_records
-from rowlock.picture_cache.places import NOWHERE, Places
+from rowlock.picture_cache.places import NOWHERE
 from rowlock.picture_cache.segment import (
     CHECK_BYTES,
     NAME_BYTES,
-    PIXELS,
-    PLACES,
     OpenFile,
     Segment,
     SegmentWriter,
-    read_names,
 )
 from rowlock.private_folder import make_folder
 from rowlock.store.row_check import RowFactors
@@ -37,15 +34,13 @@ if TYPE_CHECKING:
 
     from rowlock.arrays import AnyArray, BoolArray, Int64Array
     from rowlock.picture_cache.identity import Identity
+    from rowlock.picture_cache.recall import Recall
     from rowlock.pictures.content import Version
 
-__all__ = ["PictureCache"]
+__all__ = ["Missing", "PictureCache"]
 
 _log = logging.getLogger(__name__)
 
-_SLOT_BITS = 40
-_SLOTS = (1 << _SLOT_BITS) - 1
-_MOST_OPEN = 128  # segments; of 1024 files that a process may usually have open
 _LOOK_SECONDS = 2.0  # between looks at what other processes have written
 _SAMPLES = 8
 _FREE_SHARE = 10  # without a budget, a tenth of the disk is left free
@@ -62,6 +57,9 @@ class PictureCache:
         Digest of all that decides what becomes of a file: see `rowlock.picture_cache.identity.digest_of`.
     row_bytes : int
         Of a picture's pixels.
+    recall : Recall or None
+        What is noted about pictures that were read from here; None where the system, or the place of the pictures, has
+        no way for that.
     max_bytes : int or None
         Budget of the whole folder; None: until a tenth of the disk is free. When it is used up, nothing more is
         added, and nothing is thrown out: an epoch reads each picture once, so whatever was thrown out would be asked
@@ -78,16 +76,20 @@ class PictureCache:
     """
 
     def __init__(
-        self, folder: str | os.PathLike[str], settings: bytes, row_bytes: int, max_bytes: int | None = None
+        self,
+        folder: str | os.PathLike[str],
+        settings: bytes,
+        row_bytes: int,
+        recall: Recall | None,
+        max_bytes: int | None = None,
     ) -> None:
         self._folder = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve() would follow a link that is refused
         self._settings = settings
         self._record_bytes = row_bytes + CHECK_BYTES
         self._max_bytes = max_bytes
         self._factors = RowFactors.of(UUID(bytes=settings), row_bytes)
-        self._places = Places()
-        self._segments: list[Segment] = []
-        self._seen: dict[str, tuple[int, int]] = {}  # name: number of the segment, slots that were looked at
+        self._entries = Entries(self._folder, settings, self._record_bytes)
+        self._recall = recall
         self._has_warned: set[str] = set()
         self._writing = _Writing()
         self._is_closed = False
@@ -98,63 +100,69 @@ class PictureCache:
         self._look()
 
     def fill(
-        self, pictures: Sequence[tuple[bytes, Version | None]], pixels: AnyArray, places: Sequence[int]
-    ) -> list[int]:
-        """Fill in what is here, proved, and return the numbers of the `pictures` that are not.
+        self,
+        pictures: Int64Array,
+        rows: Int64Array,
+        pixels: AnyArray,
+        describe: Callable[[list[int]], list[tuple[bytes, Version | None]]],
+    ) -> list[Missing]:
+        """Fill in what is here, proved, and return the pictures that are not.
 
         Parameters
         ----------
-        pictures : sequence of (key, Version or None)
-            See `rowlock.pictures.content.key_of`; the present state of the file, None: nothing of it is kept.
-        pixels : uint8, shape (n, row_bytes), C-contiguous
-        places : sequence of int
-            Row of `pixels` for each picture.
+        pictures : int64, shape (n,)
+            A number for each, under which it can be recalled.
+        rows : int64, shape (n,)
+            Row of `pixels` for each.
+        pixels : uint8, shape (m, row_bytes), C-contiguous
+        describe : callable
+            Takes places in `pictures`, and returns (key, version) for each: see `rowlock.pictures.content.key_of`; and
+            the present state of the file, None: nothing of it is kept.
         """
         with stage("read"):
-            wanted = self._find(pictures)
-            at = np.array([places[one.number] for one in wanted], np.int64)
-            are_right = self._read(wanted, pixels, at)
-        num_right = int(are_right.sum())
-        note_read(num_right * self._record_bytes)
-        note_cache(num_hits=num_right)
-        if num_right < len(wanted):
-            self._reject([one.identity for one, is_right in zip(wanted, are_right, strict=True) if not is_right])
-        here = {one.number for one, is_right in zip(wanted, are_right, strict=True) if is_right}
-        return [number for number in range(len(pictures)) if number not in here]
+            are_right = self._recalled(pictures, rows, pixels)
+        rest = np.flatnonzero(~are_right).tolist()
+        self._note_hits(len(pictures) - len(rest))
+        if not rest:
+            return []
+        told = describe(rest)
+        asked = [Missing(number, int(pictures[number]), *one) for number, one in zip(rest, told, strict=True)]
+        with stage("read"):
+            here = self._fill_looked_up(asked, rows, pixels)
+        self._note_hits(len(here))
+        return [one for one in asked if one.number not in here]
 
-    def add(self, key: bytes, before: Version | None, now: Callable[[], Version | None], pixels: AnyArray) -> None:
+    def add(self, missing: Missing, now: Callable[[], Version | None], pixels: AnyArray) -> None:
         """Keep pixels that were decoded, if the file is still in the state that it was in before that.
 
         Parameters
         ----------
-        key : bytes
-        before : Version or None
-            The file's state before it was read; None: nothing of it is kept.
+        missing : Missing
+            What `fill` returned.
         now : callable
             Returns the state of the bytes that were decoded, or that of the file now.
         pixels : uint8, C-contiguous
         """
         note_cache(num_misses=1)
+        before = missing.version
         if before is not None and not self._is_closed and self._may_add(before) and now() == before:
-            self._append(identify(key, before, self._settings), pixels.reshape(-1))
+            self._append(missing, identify(missing.key, before, self._settings), pixels.reshape(-1))
 
     def will_need(self, pictures: Iterable[tuple[bytes, Version | None]]) -> list[bytes]:
         """Let the system read the records of pictures, and return the keys of those that have none.
 
         If the first few are in its memory, so are all others, or nearly: nothing more is looked up.
         """
-        segments = self._segments  # before the places: `close` forgets places first
         missing, num_in_memory = [], 0
         for number, (key, version) in enumerate(pictures):
-            place = NOWHERE if version is None else self._places.find(identify(key, version, self._settings).low)
-            if place == NOWHERE:
+            entry = None if version is None else self._entries.find(identify(key, version, self._settings).low)
+            if entry is None:
                 missing.append(key)
                 continue
-            segment, slot = segments[place >> _SLOT_BITS], place & _SLOTS
-            if number < _SAMPLES and segment.is_in_memory(slot):
+            if number < _SAMPLES and entry.segment.is_in_memory(entry.slot):
                 num_in_memory += 1
             else:
-                segment.will_need(slot)
+                entry.segment.will_need(entry.slot)
             if number + 1 == num_in_memory == _SAMPLES:
                 break
         return missing
@@ -163,28 +171,54 @@ class PictureCache:
         """Let go of all files, as soon as no thread uses them; all is decoded from now on."""
         self._is_closed = True
         self._writing.writer = None
-        self._places = Places()
-        self._segments = []
+        self._entries.close()
 
-    def _find(self, pictures: Sequence[tuple[bytes, Version | None]]) -> list[_Wanted]:
+    def _recalled(self, pictures: Int64Array, rows: Int64Array, pixels: AnyArray) -> BoolArray:
+        """Read the records of pictures whose files are as they were when they were last read from here."""
+        if self._recall is None:
+            return np.zeros(len(pictures), np.bool_)
+        files = self._entries.open_files()  # held until they are read
+        return self._recall.read(pictures, files.descriptors, SLOT_BITS, self._factors, pixels, rows)
+
+    def _fill_looked_up(self, asked: Sequence[Missing], rows: Int64Array, pixels: AnyArray) -> set[int]:
+        """Fill in what is found by name, and return the numbers of the pictures that were right."""
+        wanted = self._find(asked)
+        are_right = self._read(wanted, pixels, rows[[one.missing.number for one in wanted]])
+        right = [one for one, is_right in zip(wanted, are_right, strict=True) if is_right]
+        if len(right) < len(wanted):
+            self._reject([one.identity for one, is_right in zip(wanted, are_right, strict=True) if not is_right])
+        self._note(right)
+        return {one.missing.number for one in right}
+
+    def _note_hits(self, num_hits: int) -> None:
+        note_read(num_hits * self._record_bytes)
+        note_cache(num_hits=num_hits)
+
+    def _note(self, wanted: Sequence[_Wanted]) -> None:
+        if self._recall is not None and wanted:
+            missing = [one.missing for one in wanted]
+            pictures, facts = [one.picture for one in missing], [one.version.facts for one in missing if one.version]
+            self._recall.note(
+                pictures, facts, [one.entry.place for one in wanted], [one.identity.high for one in wanted]
+            )
+
+    def _find(self, asked: Sequence[Missing]) -> list[_Wanted]:
         """Return the records that should be here."""
-        segments = self._segments  # before the places: `close` forgets places first
         found = list[_Wanted]()
-        for number, (key, version) in enumerate(pictures):
-            if version is None:
-                continue
-            identity = identify(key, version, self._settings)
-            place = self._places.find(identity.low)
-            if place != NOWHERE:
-                found.append(_Wanted(number, identity, segments[place >> _SLOT_BITS], place & _SLOTS))
+        for one in asked:
+            if one.version is not None:
+                identity = identify(one.key, one.version, self._settings)
+                entry = self._entries.find(identity.low)
+                if entry is not None:
+                    found.append(_Wanted(one, identity, entry))
         return found
 
     def _read(self, wanted: Sequence[_Wanted], pixels: AnyArray, at: Int64Array) -> BoolArray:
         """Read records into rows `at` of `pixels`; return which are whole, and proved."""
-        files = [_opened(one.segment) for one in wanted]  # held until they are read
+        files = [_opened(one.entry.segment) for one in wanted]  # held until they are read
         are_right = np.zeros(len(wanted), np.bool_)
         descriptors = np.array([-1 if file is None else file.descriptor for file in files], np.int64)
-        offsets = np.array([one.segment.offset(one.slot) for one in wanted], np.int64)
+        offsets = np.array([one.entry.segment.offset(one.entry.slot) for one in wanted], np.int64)
         high = np.array([one.identity.high for one in wanted], np.uint64)
         factors = self._factors
         read_records(
@@ -195,7 +229,7 @@ class PictureCache:
     def _reject(self, identities: Sequence[Identity]) -> None:
         self._writing_of_this_process()
         for identity in identities:
-            self._places.put(identity.low, NOWHERE)
+            self._entries.forget(identity.low)
         note_cache(num_rejected=len(identities))
         self._warn_once("rejected", "an entry is damaged or cannot be read; it is decoded again, as all such will be")
 
@@ -205,14 +239,15 @@ class PictureCache:
             self._look()
         return not writing.is_off and is_settled(version)
 
-    def _append(self, identity: Identity, pixels: AnyArray) -> None:
+    def _append(self, missing: Missing, identity: Identity, pixels: AnyArray) -> None:
         try:
             writer, number = self._reserve(self._writing)
             if writer is not None:
                 factors = self._factors
                 check = check_record(pixels, factors.factors, factors.salt, np.uint64(identity.high))
                 slot = writer.append(identity.low, pixels, int(check))
-                self._places.put(identity.low, number << _SLOT_BITS | slot)
+                place = self._entries.put(identity.low, number, slot)
+                self._note([_Wanted(missing, identity, Entry(place, writer))])
         except OSError as error:
             self._stop_adding(f"it cannot be written ({error.strerror or error})")
 
@@ -224,18 +259,14 @@ class PictureCache:
                 return None, NOWHERE
             if writing.writer is None:
                 writing.writer = SegmentWriter(self._folder, self._settings, self._record_bytes)
-                writing.number = self._number_of(writing.writer)
+                writing.number = self._entries.add_segment(writing.writer)
             writing.room -= 1
             return writing.writer, writing.number
-
-    def _number_of(self, segment: Segment) -> int:
-        self._segments.append(segment)
-        return len(self._segments) - 1
 
     def _writing_of_this_process(self) -> _Writing:
         if self._writing.pid != os.getpid():  # forked: a segment has one writer, and locks may be held by nobody
             self._writing = _Writing()
-            self._places.lock = threading.Lock()
+            self._entries.after_fork()
         return self._writing
 
     def _look(self) -> None:
@@ -254,32 +285,8 @@ class PictureCache:
     def _look_at_files(self, writing: _Writing) -> None:
         if writing.writer is not None and writing.writer.is_deleted:
             writing.writer = None
-        own = "" if writing.writer is None else writing.writer.name
-        files = list_files(self._folder)
-        prefix = self._settings.hex()[:16]
-        found = [self._new_in(name.removesuffix(PLACES), num_bytes // NAME_BYTES)
-                 for name, num_bytes in files
-                 if name.startswith(prefix) and name.endswith(PLACES) and name != own + PLACES]  # fmt: skip
-        if any(len(names) for names, _ in found):
-            self._places.put_many(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
-        writing.room = self._room_beside(sum(file.num_bytes for file in files))
-
-    def _new_in(self, name: str, num_slots: int) -> tuple[AnyArray, AnyArray]:
-        """Return names and places of the records of a segment that were not looked at yet."""
-        number, seen = self._seen.get(name, (NOWHERE, 0))
-        try:
-            names = read_names(self._folder / (name + PLACES), seen) if num_slots > seen else np.empty(0, np.uint64)
-            if number == NOWHERE and len(names):
-                keep_open = len(self._segments) < _MOST_OPEN
-                number = self._number_of(
-                    Segment(self._folder / (name + PIXELS), self._record_bytes, keep_open=keep_open)
-                )
-        except OSError:  # vanished meanwhile, or not to be read
-            names = np.empty(0, np.uint64)
-        if len(names):
-            self._seen[name] = number, seen + len(names)
-        slots = np.flatnonzero(names)
-        return names[slots], slots + seen + (number << _SLOT_BITS)
+        used_bytes = self._entries.look("" if writing.writer is None else writing.writer.name)
+        writing.room = self._room_beside(used_bytes)
 
     def _room_beside(self, used_bytes: int) -> int:
         """Return how many more records may be added."""
@@ -300,13 +307,23 @@ class PictureCache:
             _log.warning("cache %s: %s.", self._folder, text)
 
 
-class _Wanted(NamedTuple):
-    """A record that should be there, for picture `number`."""
+class Missing(NamedTuple):
+    """A picture that must be decoded."""
 
     number: int
+    """Place among those that were asked for."""
+    picture: int
+    """Under which it can be recalled."""
+    key: bytes
+    version: Version | None
+
+
+class _Wanted(NamedTuple):
+    """A record that should be there."""
+
+    missing: Missing
     identity: Identity
-    segment: Segment
-    slot: int
+    entry: Entry
 
 
 def _opened(segment: Segment) -> OpenFile | None:

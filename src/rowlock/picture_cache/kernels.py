@@ -55,7 +55,8 @@ def read_records(
     """Read records into rows of `pixels`, and write for each whether it is whole and proved.
 
     Without the interpreter's lock, so that threads do not hand it over for each record; a row is proved while it is
-    in the processor's cache. `preadv` is the address of the C library's function.
+    in the processor's cache. `preadv` is the address of the C library's function; where a descriptor is negative,
+    there is nothing to read.
     """
     row_bytes = pixels.shape[1]
     first = pixels.ctypes.data
@@ -63,9 +64,11 @@ def read_records(
     buffers = np.empty(2 * _NUM_BUFFERS, np.int64)  # struct iovec: where, how many bytes
     buffers[1], buffers[2], buffers[3] = row_bytes, check.ctypes.data, _CHECK_BYTES
     for i in range(places.size):
+        are_right[i] = False
+        if descriptors[i] < 0:
+            continue
         buffers[0] = first + places[i] * row_bytes
         num_bytes = call_at_offset(preadv, descriptors[i], np.int64(buffers.ctypes.data), _NUM_BUFFERS, offsets[i])
-        are_right[i] = False
         if num_bytes == row_bytes + _CHECK_BYTES:
             total = sum_row(np.uint64(buffers[0]), row_bytes, factors, salt)
             are_right[i] = mix64(total ^ names[i]) == check[0]

@@ -67,6 +67,11 @@ class Segment:
         """
         return self._file or OpenFile(self._path)
 
+    @property
+    def kept_open(self) -> OpenFile | None:
+        """The open file, if it is one that stays open."""
+        return self._file
+
     def offset(self, slot: int) -> int:
         """Return where a record begins."""
         return slot * self._record_bytes

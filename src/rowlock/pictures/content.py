@@ -77,7 +77,7 @@ class PictureSource(Protocol):
     def will_need(self, keys: Iterable[bytes], kept: Kept | None) -> None:
         """Take note that these will be read soon, except those that `kept` has."""
 
-    def reading(self, keys: Sequence[bytes], kept: Kept | None, *, keep_on_error: bool) -> AbstractContextManager[None]:
+    def reading(self, keys: Iterable[bytes], kept: Kept | None, *, keep_on_error: bool) -> AbstractContextManager[None]:
         """Return a context in which these are read now, each perhaps more than once.
 
         `keep_on_error`: if the block fails, whoever asked will come again at once, for a part of them.

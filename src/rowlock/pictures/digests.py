@@ -91,9 +91,9 @@ class DigestColumn:
             if len(others):
                 raise ConfigError(f"{listed(others)} of column {name!r} have more or fewer digests than pictures.")
 
-    def take_lists(self, rows: Int64Array) -> list[list[str]]:
-        """Return the digests of each of `rows`, int64 of shape (n,), in small letters."""
-        return [[digest.decode().lower() for digest in digests] for digests in self._column.take_lists(rows)]
+    def take(self, places: Int64Array) -> list[str]:
+        """Return the digests of the pictures at `places` of the paths' array, int64 of shape (n,), in small letters."""
+        return [digest.decode().lower() for digest in self._column.take(places)]
 
 
 class _Digests(PathColumn):

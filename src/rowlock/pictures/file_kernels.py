@@ -1,5 +1,5 @@
 # mypy: disable-error-code="no-untyped-def, no-untyped-call"
-# ruff: noqa: ANN001, ANN202 - kernels are typed by their signatures
+# ruff: noqa: ANN001, ANN201, ANN202 - kernels are typed by their signatures
 """Many files in one call, without the interpreter's lock; imported on first use, because importing Numba takes time.
 
 Each call of the system from Python lets go of that lock and takes it again, and a thread that has to wait for it
@@ -21,7 +21,7 @@ from rowlock.store.raw_memory import call_at_offset
 if TYPE_CHECKING:
     from rowlock.arrays import AnyArray, Int64Array
 
-__all__ = ["FAILED", "NOT_YET", "read_files", "stat_files"]
+__all__ = ["FAILED", "NOT_YET", "read_files", "stat_at", "stat_files"]
 
 FAILED, NOT_YET = -1, -2
 """In place of a number of bytes: not read, for whatever reason; no room was left."""
@@ -151,21 +151,28 @@ def read_files(
         call_at_offset(close, descriptor, np.int64(0), np.int64(0), np.int64(0))
 
 
+@numba.njit(types.boolean(types.uint64, types.uint64, _NUMBERS_OUT), nogil=True, cache=True)
+def stat_at(statx, path, found):
+    """Write size, mtime and ctime (ns) of the file whose path is at an address; False: the system does not tell."""
+    facts = np.empty(_STATX_BYTES, np.uint8)
+    words, halves = facts.view(np.int64), facts.view(np.uint32)
+    if _call_statx(statx, _HERE, path, np.int64(0), np.uint64(facts.ctypes.data)) != 0:
+        return False
+    found[0] = words[5]
+    found[1] = words[14] * _SECOND_NS + np.int64(halves[30])
+    found[2] = words[12] * _SECOND_NS + np.int64(halves[26])
+    return True
+
+
 @numba.njit(types.void(types.uint64, _BYTES, _FACTS_OUT), nogil=True, cache=True)
 def stat_files(statx: int, names: AnyArray, found: Int64Array) -> None:
     """Write size, mtime and ctime (ns) of the files at `names` into rows of `found`; size `FAILED`: not told.
 
     Parameters are as of `read_files`; links are followed.
     """
-    facts = np.empty(_STATX_BYTES, np.uint8)
-    words, halves = facts.view(np.int64), facts.view(np.uint32)
     at = np.int64(0)
     for i in range(len(found)):
         name = np.uint64(names.ctypes.data + at)
         at = _next_name(names, at)
-        if _call_statx(statx, _HERE, name, np.int64(0), np.uint64(facts.ctypes.data)) == 0:
-            found[i, 0] = words[5]
-            found[i, 1] = words[14] * _SECOND_NS + np.int64(halves[30])
-            found[i, 2] = words[12] * _SECOND_NS + np.int64(halves[26])
-        else:
+        if not stat_at(statx, name, found[i]):
             found[i, 0] = FAILED

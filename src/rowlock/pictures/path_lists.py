@@ -59,6 +59,14 @@ class PathLists(PathColumn):
         """Paths of each row, those that are cut off included, shape (number of rows,)."""
         return np.diff(self._starts)
 
+    def pictures_of(self, rows: Int64Array) -> tuple[Int64Array, Int64Array]:
+        """Return where in `array` the pictures of `rows` stand, and where in the batch, `most` a row, they go."""
+        starts = self._starts[rows]
+        lengths = np.minimum(self._starts[rows + 1] - starts, self._most)
+        row = np.repeat(np.arange(len(rows)), lengths)
+        position = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        return starts[row] + position, row * self._most + position
+
     def take_lists(self, rows: Int64Array) -> list[list[bytes]]:
         """Return the paths of each of `rows`, int64 of shape (n,); at most `most` a row."""
         starts = self._starts[rows]

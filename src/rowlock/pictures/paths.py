@@ -18,7 +18,7 @@ from rowlock.list_columns import first_value, refuse
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rowlock.arrays import Int64Array
+    from rowlock.arrays import AnyArray, Int64Array
 
 __all__ = ["PathColumn", "as_binary", "to_arrow"]
 
@@ -73,6 +73,15 @@ class PathColumn:
     def list_lengths(self) -> Int64Array:
         """Paths of each row, shape (number of rows,)."""
         return np.ones(len(self), np.int64)
+
+    @property
+    def buffers(self) -> tuple[Int64Array, AnyArray]:
+        """Offsets and bytes: the path at place p is ``data[offsets[p]:offsets[p + 1]]``."""
+        return self._offsets, np.frombuffer(self._values, np.uint8)
+
+    def pictures_of(self, rows: Int64Array) -> tuple[Int64Array, Int64Array]:
+        """Return where in `array` the pictures of `rows` stand, int64 of shape (n,), and where in the batch they go."""
+        return rows, np.arange(len(rows))
 
     def take(self, places: Int64Array) -> list[bytes]:
         """Return the paths at `places` of `array`, int64 of shape (n,)."""

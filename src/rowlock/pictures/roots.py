@@ -58,6 +58,11 @@ class Root:
             raise ConfigError(f"root={os.fspath(root or '')!r} is not a directory ({os.fsdecode(self._base)})")
         self._allows_directory = functools.lru_cache(maxsize=1 << 16)(self._is_inside)
 
+    @property
+    def base(self) -> bytes:
+        """Where relative paths start."""
+        return self._base
+
     def check_text(self, paths: PathColumn, name: str, among: BoolArray | None = None) -> None:
         """Refuse paths that leave the fence by their text alone; links are followed when they are read.
 
@@ -147,7 +152,7 @@ class Root:
 
     def reading(
         self,
-        keys: Sequence[bytes],  # noqa: ARG002 - as in PictureSource
+        keys: Iterable[bytes],  # noqa: ARG002 - as in PictureSource
         kept: Kept | None,  # noqa: ARG002 - as in PictureSource
         *,
         keep_on_error: bool,  # noqa: ARG002 - as in PictureSource

@@ -162,9 +162,9 @@ class RemoteSource:
         self._local.will_need((key for key in keys if not is_url(key)), kept)
 
     @contextlib.contextmanager
-    def reading(self, keys: Sequence[bytes], kept: Kept | None, *, keep_on_error: bool) -> Iterator[None]:
+    def reading(self, keys: Iterable[bytes], kept: Kept | None, *, keep_on_error: bool) -> Iterator[None]:
         """Fetch these before all others, all at a time; see `PictureSource`."""
-        with self._read_ahead().reading(self._wanted(keys, kept), keep_on_error=keep_on_error):
+        with self._read_ahead().reading(self._wanted(list(keys), kept), keep_on_error=keep_on_error):
             yield
 
     def close(self) -> None:
