@@ -15,7 +15,7 @@ import pyarrow as pa
 from rowlock.inputs.images import Images
 from rowlock.table import Table
 
-PIECE_ROWS, BATCH_ROWS = 8, 64
+BATCH_ROWS = 64
 NAMES = ("decode", "cached, warm", "cached, cold", "floor: a copy in memory")
 
 
@@ -34,17 +34,17 @@ def measure_cache(paths: list[str], size: int, num_threads: int, num_rounds: int
         def copy(rows, out, _) -> None:
             np.take(in_memory, rows, axis=0, out=out, mode="clip")
 
-        def run(gather, rows):
+        def run(gather, rows, piece_rows):
             out = decoding.spec.empty(len(rows))  # as for a batch, which owns its memory
             if num_threads == 1:
                 gather(rows, out, None)
                 return out
-            pieces = range(0, len(rows), PIECE_ROWS)
-            list(pool.map(lambda at: gather(rows[at : at + PIECE_ROWS], out[at : at + PIECE_ROWS], None), pieces))
+            pieces = range(0, len(rows), piece_rows)
+            list(pool.map(lambda at: gather(rows[at : at + piece_rows], out[at : at + piece_rows], None), pieces))
             return out
 
         for batch in batches:  # fills it, and warms up
-            in_memory[batch] = run(cached.gather, batch)
+            in_memory[batch] = run(cached.gather, batch, cached.piece_rows)
         for _ in range(num_rounds):
             for batch, following in zip(batches, [*batches[1:], batches[0]], strict=True):
                 for name, reader, gather in (
@@ -55,7 +55,7 @@ def measure_cache(paths: list[str], size: int, num_threads: int, num_rounds: int
                     started = time.perf_counter()
                     if reader:
                         reader.will_need(following)
-                    pixels = run(gather, batch)
+                    pixels = run(gather, batch, (reader or cached).piece_rows)
                     seconds[name].append((time.perf_counter() - started) / len(batch))
                     assert (pixels == in_memory[batch]).all()
             num_bytes = drop_from_memory(Path(folder) / "pixels")
@@ -70,7 +70,7 @@ def cold_seconds(cached, run, batches) -> float:
     cached.will_need(batches[0])
     for batch, following in zip(batches, [*batches[1:], batches[0]], strict=True):
         cached.will_need(following)
-        run(cached.gather, batch)
+        run(cached.gather, batch, cached.piece_rows)
     return (time.perf_counter() - started) / sum(map(len, batches))
 
 

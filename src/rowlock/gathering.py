@@ -114,9 +114,10 @@ class Gathering:
         if whole:
             yield Piece(whole, 0, num_rows)
         for place, slot in enumerate(self._slots):
-            if slot.reader.piece_rows is not None:
-                for first in range(0, num_rows, slot.reader.piece_rows):
-                    yield Piece((place,), first, min(first + slot.reader.piece_rows, num_rows))
+            piece_rows = slot.reader.piece_rows  # once: it may change while others are read
+            if piece_rows is not None:
+                for first in range(0, num_rows, piece_rows):
+                    yield Piece((place,), first, min(first + piece_rows, num_rows))
 
     def run(self, piece: Piece) -> int:
         """Fill the piece's part of the arrays.

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ImagesReader"]
 
-_PIECE_IMAGES = 8
+_PIECE_IMAGES, _CACHED_PIECE_IMAGES = 8, 32
+"""Some milliseconds of decoding; half a millisecond of reading pixels that are there."""
 
 
 class _Picture(NamedTuple):
@@ -80,7 +81,7 @@ class ImagesReader(Reader):
             self._alter, self._crop_of = alter.alter, alter.crop_of
         self.spec = ArraySpec(shape, images.dtype)
         self._cache = _open_cache(images, self._source, self._paths)
-        self.piece_rows = max(1, _PIECE_IMAGES // (images.num_images or 1))
+        self.piece_rows = self._rows_of(_PIECE_IMAGES)
 
     def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:  # noqa: D102 - as in Reader
         check_rows(rows, len(self._paths))
@@ -141,10 +142,15 @@ class ImagesReader(Reader):
 
         flat = pixels.reshape(len(pixels), -1)
         missing = cache.fill(pictures, places, flat, told)
+        self.piece_rows = self._rows_of(_PIECE_IMAGES if missing else _CACHED_PIECE_IMAGES)  # of the next batch
         at = places[[one.number for one in missing]]
         loaded = self._load_each(self._described([one.key for one in missing], rows, at), draw, pixels)
         for one, place, now in zip(missing, at.tolist(), loaded, strict=True):
             cache.add(one, now, flat[place])
+
+    def _rows_of(self, num_images: int) -> int:
+        """Return how many rows have about so many pictures."""
+        return max(1, num_images // (self._images.num_images or 1))
 
     def _described(self, keys: list[bytes], rows: Int64Array, places: Int64Array) -> list[_Picture]:
         num_images = self._images.num_images or 1
