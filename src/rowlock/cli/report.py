@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.markup import escape
 
 from rowlock.cli.choices import KeyType
@@ -75,7 +76,7 @@ def report(
             found.save(page, overwrite=overwrite)
     if as_json:
         typer.echo(json.dumps(found.to_dict(), indent=2, ensure_ascii=True))
-    _say(found, page)
+    _say(found, page, errors if as_json else console)
 
 
 def _table(run: Path, given: Path | None, key_type: KeyType | None) -> tuple[Any, str | None]:
@@ -101,8 +102,8 @@ def _table(run: Path, given: Path | None, key_type: KeyType | None) -> tuple[Any
         return None, f"The table cannot be read, so nothing was predicted again: {error}. --table says where it is now."
 
 
-def _say(found: Any, page: Path | None) -> None:
+def _say(found: Any, page: Path | None, out: Console) -> None:
     for note in found.notes:
         errors.print(f"[yellow]note[/]: {escape(note)}", soft_wrap=True)
     if page is not None:
-        console.print(f"report: [bold]{escape(str(page))}[/]", soft_wrap=True)
+        out.print(f"report: [bold]{escape(str(page))}[/]", soft_wrap=True)

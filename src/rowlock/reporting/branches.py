@@ -86,5 +86,5 @@ def _importance(found: Findings) -> str:
 def _line(one: Importance, most: float) -> tuple[Any, ...]:
     share = max(0.0, one.drop / most) if most > 0 else 0.0
     drop = Raw(f'<span class="share" style="--share:{share:.3f}">{one.drop:+.4f}</span>')
-    what: Any = Raw("<b>all of it</b>") if one.column is None else one.column
+    what: Any = Raw("<b>all\N{NO-BREAK SPACE}of\N{NO-BREAK SPACE}it</b>") if one.column is None else one.column
     return one.input, what, drop, f"{one.spread:.4f}", f"{one.loss_rise:+.4f}"

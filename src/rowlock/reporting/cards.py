@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from rowlock.reporting.markup import folded, markup, paragraph, section, table
+from rowlock.reporting.opening import PARTS_IN_WORDS
 
 if TYPE_CHECKING:
     from rowlock.arrays import AnyArray
@@ -104,11 +105,13 @@ def _series(values: AnyArray, limits: tuple[float, float]) -> str:
 
 
 def _unreadable(found: Findings) -> str:
-    rows: list[tuple[Any, ...]] = [(one.key, one.part, one.reason, one.path) for one in found.unreadable]
+    rows: list[tuple[Any, ...]] = [
+        (one.key, PARTS_IN_WORDS.get(one.part, one.part), one.reason, one.path) for one in found.unreadable
+    ]
     rows += [
         (
             "" if one.key is None else one.key,
-            f"train, epoch {one.epoch + 1}",
+            f"training, epoch {one.epoch + 1}",
             f"{one.stage}: {one.reason}",
             one.path or "",
         )
@@ -116,7 +119,7 @@ def _unreadable(found: Findings) -> str:
     ]
     if not rows:
         return ""
-    made = table(("key", "part", "why", "path"), rows[:_MOST_ROWS], words=4)
+    made = table(("key", "part", "why", "path"), rows[:_MOST_ROWS], words=4, look="many")
     more = (
         paragraph(f"and {len(rows) - _MOST_ROWS:,} more: bad-rows.jsonl", "caption") if len(rows) > _MOST_ROWS else ""
     )

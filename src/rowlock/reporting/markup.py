@@ -21,7 +21,15 @@ def markup(value: Any) -> str:
     """Return a cell's content: HTML as it is, everything else escaped; what cannot be encoded is written out."""
     if isinstance(value, Raw):
         return value.html
-    return escape(str(value).encode("utf-8", "backslashreplace").decode())
+    return escape(whole_text(str(value)))
+
+
+def whole_text(text: str) -> str:
+    """Return a text that UTF-8 can hold; bytes of a file name that are none are written out."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode()
 
 
 def number(value: float | None, form: str = ".3f") -> str:

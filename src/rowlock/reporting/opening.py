@@ -94,6 +94,8 @@ def _beside(found: Findings, name: str) -> str:
         return f"guessing: {1 / len(found.classes):.3f}"
     if name == "log_loss" and found.task == "classes":
         return f"guessing: {math.log(len(found.classes)):.3f}"
+    if name == "r2" and "columns" in found.metrics:
+        return "mean over the targets"
     return {"auc": "guessing: 0.500", "auc_macro": "guessing: 0.500", "r2": "the mean alone: 0"}.get(name, "")
 
 

@@ -168,8 +168,10 @@ def _look(found: Findings, tested: Tested, most: int) -> None:
 
 
 def _explain(found: Findings, run: Run, tested: Tested, features: dict[str, str], root: str | None) -> None:
+    import pyarrow as pa  # noqa: PLC0415 - only here
+
     try:
-        rows = tested.table.filter(tested.known)
+        rows = tested.table.filter(pa.array(tested.known))
         found.explanation = run.explain(rows, features=features, root=root)
     except (RowlockError, OSError) as error:
         found.notes.append(f"What the model looks at could not be measured. {type(error).__name__}: {error}")
@@ -187,7 +189,7 @@ def _changes(tested: Tested, metrics: dict[str, Any]) -> list[str]:
     if differences:
         notes.append(
             f"Measured again, the numbers are others: {'; '.join(differences)}. The table, a store or pictures have"
-            " changed since, or another backend computes otherwise. The numbers above are those that the run kept;"
+            " changed since, or another backend computes otherwise. Metrics stay those that the run kept;"
             " curves, scores of labels and mistakes are of the data as they are now."
         )
     return notes

@@ -28,12 +28,12 @@ code{font-size:.92em;overflow-wrap:anywhere}
 .over{color:var(--faint);font-size:13px;letter-spacing:.06em;text-transform:uppercase;margin:0 0 2px}
 .under,.caption,figcaption{color:var(--faint)}
 .caption,figcaption{font-size:14px}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(138px,1fr));gap:10px;max-width:100%;
+.tiles{display:flex;flex-wrap:wrap;gap:10px;
   margin:18px 0 10px}
 .small{font-size:13px;margin-top:6px;width:100%}
 .small th,.small td{padding:1px 8px 1px 0;border:0}
 .first{margin-top:4px}
-.tile{max-width:240px;border:1px solid var(--edge);border-radius:8px;padding:10px 12px;display:flex;
+.tile{flex:1 1 138px;max-width:240px;border:1px solid var(--edge);border-radius:8px;padding:10px 12px;display:flex;
   flex-direction:column}
 .tile span{font-size:14px;color:var(--faint)}
 .tile b{font-size:24px;line-height:1.3;font-variant-numeric:tabular-nums}
@@ -44,6 +44,9 @@ code{font-size:.92em;overflow-wrap:anywhere}
   overflow-wrap:anywhere}
 .wide{overflow-x:auto;margin:10px 0}
 table{border-collapse:collapse;font-size:15px}
+td:first-child{white-space:nowrap}
+.facts td,.many td:first-child{white-space:normal}
+.many td{overflow-wrap:anywhere;min-width:72px}
 th,td{text-align:left;vertical-align:top;padding:5px 18px 5px 0;border-bottom:1px solid var(--grid)}
 th{font-weight:600;color:var(--faint);font-size:14px}
 td{overflow-wrap:break-word}
@@ -54,7 +57,7 @@ td{overflow-wrap:break-word}
 .share{display:inline-block;min-width:84px;padding:0 4px;border-radius:3px;background:linear-gradient(90deg,
 rgba(var(--right),.22) calc(var(--share)*100%),transparent 0)}
 .confusion th{text-align:center;padding:5px 10px;color:var(--ink);border:0}
-.confusion tbody th{text-align:right}
+.confusion tbody th{text-align:right;vertical-align:middle}
 .confusion .corner{color:var(--faint);font-weight:400;white-space:nowrap}
 .confusion td{text-align:center;min-width:74px;padding:8px 10px;border:2px solid var(--paper);border-radius:6px}
 .confusion td b{display:block;font-variant-numeric:tabular-nums}
@@ -108,7 +111,9 @@ footer{color:var(--faint);font-size:13px;overflow-wrap:anywhere}
 @media (max-width:600px){main{padding:10px 8px 32px}
 header,section{padding:14px 13px;border-radius:8px}
 h1{font-size:25px}
-.tiles{grid-template-columns:1fr 1fr}
+.tile{flex-basis:40%;max-width:none}
+svg text{font-size:14.5px}
+svg .label{font-size:15px}
 .cards{grid-template-columns:1fr 1fr;gap:9px}
 .pictures img,.gone{height:120px}
 th,td{padding-right:12px}}
@@ -126,6 +131,10 @@ tr,.tile{break-inside:avoid}
 details::details-content{content-visibility:visible;block-size:auto}
 summary{display:none}
 .wide{overflow:visible}
+table,.caption,figcaption{font-size:11px}
+th{font-size:11px}
+.side{grid-template-columns:1fr 1fr}
+.tile b{font-size:17px}
 .cards{grid-template-columns:repeat(5,1fr)}
 .pictures img{height:110px}}
 """.strip()

@@ -30,7 +30,7 @@ def trained(found: Findings) -> str:
     return section(
         "data", "What was trained on what",
         facts(_facts(found)),
-        table(("input", "what it is", "from", "shape of a row"), _inputs(found), words=4),
+        table(("input", "what it is", "from", "shape of a row"), _inputs(found), words=4, look="many"),
         folded("Options that are not the usual ones, versions, fingerprints of the data",
                facts(_options(found.kept.config)), facts(told.get("versions", {}).items()),
                facts((name, Raw(f"<code>{markup(text)}</code>")) for name, text in told.get("data", {}).items())),

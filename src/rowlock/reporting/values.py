@@ -30,7 +30,7 @@ def values_of(found: Findings) -> dict[str, Any]:
         "versions": kept.told.get("versions", {}),
         "fingerprints": kept.told.get("data", {}),
         "best_epoch": kept.best_epoch,
-        "history": kept.history,
+        "history": [{**row, "epoch": int(row["epoch"])} for row in kept.history],
         "waiting": None if kept.waiting is None else kept.waiting._asdict(),
         "measured_on": told.get("measured_on"),
         "metrics": found.metrics,
