@@ -8,6 +8,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -289,7 +290,7 @@ def test_quantities_are_reported_in_their_units(data, tmp_path, target):
     part = run.part_of(frame, "test").set_index("object_id")
     worst = told["mistakes"][0]
     assert f"{part.loc[worst['key'], 'price']:.4g}" in worst["true"]
-    assert found.html.count("On the thin line, a prediction is exactly right.") == len(target)
+    assert found.html.count("On the dashed line, a prediction is exactly right.") == len(target)
     assert Reader(found.html).open == []
 
 
@@ -378,3 +379,22 @@ def test_json_goes_to_a_pipe_and_a_locale_without_unicode_gets_ascii(merged, tmp
     os.close(writing)
     assert closed.returncode == 141
     assert closed.stderr == ""
+
+
+def test_ctrl_c_leaves_no_page(merged, tmp_path):
+    out, _ = merged
+    os.mkfifo(tmp_path / "t.parquet")  # opening it for writing returns when the command reads, and it reads for ever
+    command = ["report", str(out), "--table", str(tmp_path / "t.parquet"), "-o", str(tmp_path / "page.html")]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "rowlock", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        writing = os.open(tmp_path / "t.parquet", os.O_WRONLY)
+        running.send_signal(signal.SIGINT)
+        _, errors = running.communicate(timeout=60)
+        os.close(writing)
+    finally:
+        running.kill()
+    assert running.returncode == 130
+    assert errors.strip() == "stopped"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["t.parquet"]

@@ -18,7 +18,7 @@ from rowlock.errors import ConfigError
 if TYPE_CHECKING:
     from rowlock.training.explain import Explanation, Importance
 
-__all__ = ["predict", "read_for", "stores_of"]
+__all__ = ["predict", "read_for", "root_for", "stores_of"]
 
 
 @examples(
@@ -73,7 +73,7 @@ def predict(
     if part is not None:
         frame = trained.part_of(frame, part.value)
     stores = stores_of(features)
-    moved = _root(frame, root)
+    moved = root_for(frame, root)
     trained.check(frame, features=stores, with_target=explain)
     with errors.status("predicting"):
         predictions = trained.predict(
@@ -101,7 +101,8 @@ def read_for(path: Path, spec: Any, named: str | None) -> Any:
     return read_table(path, key=spec.key, key_type=named, text=texts)
 
 
-def _root(frame: Any, given: Path | None) -> str | None:
+def root_for(frame: Any, given: Path | None) -> str | None:
+    """Return where relative paths start: what is given, else what ``rowlock table`` has noted in the table."""
     from rowlock.cli.tables import recorded_root
 
     found = given if given is not None else recorded_root(frame)

@@ -35,10 +35,9 @@ def report(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
-    predict: Annotated[
-        bool,
-        typer.Option("--predict/--no-predict", help="Predict the test rows again, or report what the folder holds."),
-    ] = True,
+    no_predict: Annotated[
+        bool, typer.Option("--no-predict", help="Report only what the folder of the run holds.")
+    ] = False,
     table: Annotated[
         Path | None, typer.Option(help="Where the table is now; default where it was.", show_default=False)
     ] = None,
@@ -57,19 +56,19 @@ def report(
 
     The page is one file without scripts, and needs no network. What is gone or has changed since is told on it.
     """
-    from rowlock.cli.predict import stores_of
+    from rowlock.cli.predict import root_for, stores_of
     from rowlock.reporting import report as look_at
     from rowlock.reporting.report import check_page
 
     page = out if out is not None or as_json else _PAGE
     if page is not None:
         check_page(page, overwrite=overwrite)
-    if explain and not predict:
+    if explain and no_predict:
         raise ConfigError("--explain needs the table's rows: leave --no-predict out")
-    frame, why_not = _table(run, table, key_type) if predict else (None, None)
+    frame, why_not = (None, None) if no_predict else _table(run, table, key_type)
+    moved = root_for(frame, root) if table is not None and frame is not None else None if root is None else str(root)
     with errors.status("looking at the run"):
-        found = look_at(run, frame, features=stores_of(features), root=None if root is None else str(root),
-                        explain=explain, worst=worst)  # fmt: skip
+        found = look_at(run, frame, features=stores_of(features), root=moved, explain=explain, worst=worst)
         if why_not is not None:
             found.notes.append(why_not)
         if page is not None:

@@ -67,7 +67,7 @@ def _scatter(name: str, truth: AnyArray, predicted: AnyArray) -> str:
     chart.guide(both, both)
     chart.dots(truth[chosen].tolist(), predicted[chosen].tolist(), "c0 many", 2.4)
     few = f" {len(chosen):,} of {len(truth):,} rows, by chance." if len(chosen) < len(truth) else ""
-    return figure(chart.svg(), f"On the thin line, a prediction is exactly right.{few}")
+    return figure(chart.svg(), f"On the dashed line, a prediction is exactly right.{few}")
 
 
 def _errors(name: str, truth: AnyArray, predicted: AnyArray) -> str:

@@ -135,7 +135,7 @@ def _trust_told(found: Findings) -> str:
     lean = sum(one.rows * (one.sure - one.right) for one in told.bins) / rows
     how = "surer than it should be" if lean > 0.02 else "less sure than it could be" if lean < -0.02 else "about right"
     return (
-        "On the thin line, a model is right as often as it says. Larger dots are more rows; upright lines are 95 %"
+        "On the dashed line, a model is right as often as it says. Larger dots are more rows; upright lines are 95 %"
         f" intervals. The mean distance is {told.error:.3f}: on the whole the model is {how}."
     )
 
