@@ -336,6 +336,21 @@ def test_the_command_writes_a_page_once(merged, tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["page.html"]
 
 
+def test_what_was_moved_is_found_where_the_options_say(merged, data, tmp_path):
+    out, _ = merged
+    copy, moved = tmp_path / "run", tmp_path / "moved"
+    shutil.copytree(out, copy)
+    shutil.copytree(data, moved)
+    spec = (copy / "spec.json").read_text().replace(str(data), "/nowhere")
+    (copy / "spec.json").write_text(spec)
+    command = ["report", copy, "--table", moved / "animals.parquet", "--json"]
+    lost = json.loads(invoke(*command).stdout)
+    assert "/nowhere/growth.zarr" in lost["notes"][0]
+    found = json.loads(invoke(*command, "--root", moved, "--features", f"growth={moved / 'growth.zarr'}").stdout)
+    assert found["notes"] == []
+    assert found["measured_again"]["log_loss"] == pytest.approx(found["metrics"]["log_loss"], rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [

@@ -44,8 +44,9 @@ def _mistakes(found: Findings) -> str:
             f"{found.num_mistakes:,} of {rows:,} {part} rows are wrong; here are {_shown(found)}, the surest mistakes"
             " first. Look for wrong labels too: they are often among these."
         )
+    broad = " broad" if found.mistakes[0].columns else ""
     grid = "".join(_card(one) for one in found.mistakes)
-    return section("mistakes", "The worst mistakes", paragraph(told), f'<div class="cards">{grid}</div>')
+    return section("mistakes", "The worst mistakes", paragraph(told), f'<div class="cards{broad}">{grid}</div>')
 
 
 def _shown(found: Findings) -> str:
@@ -80,10 +81,11 @@ def _said(one: Mistake) -> str:
             for name, true, said in one.columns
         )
         return f"<table class='small'><tr><th></th><th class='num'>is</th><th class='num'>said</th></tr>{rows}</table>"
-    return (
-        f'<div class="said"><span>is <b>{markup(one.true)}</b></span>'
-        f'<span>said <b class="bad">{markup(one.predicted)}</b></span></div><div class="note">{markup(one.note)}</div>'
+    told = "".join(
+        f"<span>{word} <b{' class=bad' if is_wrong else ''}>{markup(text)}</b></span>"
+        for word, text, is_wrong in one.said
     )
+    return f'<div class="said">{told}</div><div class="note">{markup(one.note)}</div>'
 
 
 def _linked(inside: str, link: str) -> str:

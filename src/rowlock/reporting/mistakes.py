@@ -39,6 +39,8 @@ class Mistake:
     ----------
     key : str
     true, predicted : str
+    said : tuple of (word, text, is_wrong)
+        The same for a card: what it is, what was said; of labels those that are missed, and those said wrongly.
     note : str
         How sure the model was, or how far off.
     loss : float
@@ -60,6 +62,7 @@ class Mistake:
     key: str
     true: str
     predicted: str
+    said: tuple[tuple[str, str, bool], ...]
     note: str
     loss: float
     paths: tuple[str, ...]
@@ -143,9 +146,10 @@ def _mistake(
     tested: Tested, row: int, facts: RowFacts, ranges: Mapping[str, tuple[float, float]], losses: AnyArray
 ) -> Mistake:
     true, predicted, note = said_of(tested, row)
+    said = (("is", true, False), ("said", predicted, True))
     whole = _whole_paths(tested, row)
     return Mistake(
-        facts.key, true, predicted, note, float(losses[row]), _paths(tested, row),
+        facts.key, true, predicted, _wrong_labels(tested, row) or said, note, float(losses[row]), _paths(tested, row),
         tuple(link_of(path, root) for path, root in zip(whole, _roots(tested), strict=True)),
         tuple(jpeg_of(pixels) for pixels in facts.pictures),
         {name: (values, ranges[name]) for name, values in facts.series.items() if name in ranges},
@@ -172,6 +176,15 @@ def said_of(tested: Tested, row: int) -> tuple[str, str, str]:
         for values, form in ((truth, ".4g"), (predicted, ".4g"), (off, "+.4g"))
     ]  # fmt: skip
     return texts[0], texts[1], f"off by {texts[2]}"
+
+
+def _wrong_labels(tested: Tested, row: int) -> tuple[tuple[str, str, bool], ...]:
+    """Return which labels were missed, and which were said wrongly; nothing of other tasks."""
+    if tested.spec.target.task != "labels":
+        return ()
+    is_so, is_said, names = tested.truth[row] > 0, tested.predicted[row] > 0.5, tested.spec.target.classes
+    told = {"missed": is_so & ~is_said, "wrongly said": is_said & ~is_so, "right": is_so & is_said}
+    return tuple((word, _labels(names, chosen), word != "right") for word, chosen in told.items() if chosen.any())
 
 
 def _columns(tested: Tested, row: int) -> tuple[tuple[str, str, str], ...]:

@@ -83,7 +83,7 @@ def _errors(name: str, truth: AnyArray, predicted: AnyArray) -> str:
     chart.guide((0.0, 0.0), (0.0, top))
     mean, half = float(wrong.mean()), float(np.median(np.abs(wrong)))
     cut = int((wrong < low).sum() + (wrong > high).sum())
-    more = f" {cut:,} rows that are further off stand at the edges." if cut else ""
+    more = f" {cut:,} row{'s' * (cut != 1)} further off: at the edges." if cut else ""
     return figure(chart.svg(), f"Half of the rows are off by less than {half:.4g}; on average predictions are"
                                f" {abs(mean):.3g} too {'high' if mean > 0 else 'low'}.{more}")  # fmt: skip
 

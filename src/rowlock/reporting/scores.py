@@ -16,8 +16,10 @@ __all__ = ["scores"]
 _MOST_CELLS: Final = 12
 """Classes of which every pair is written; of more, the pairs that are confused most."""
 _MOST_PAIRS: Final = 20
-_MOST_SHOWN: Final = 15
+_MOST_SHOWN: Final = 30
 _FEW: Final = 30
+_FEW_CLASSES, _SHORT_NAME = 5, 14
+"""Up to these, tables have room beside a drawing."""
 
 
 def scores(found: Findings) -> str:
@@ -26,7 +28,8 @@ def scores(found: Findings) -> str:
         return ""
     title = "Class by class" if found.task == "classes" else "Label by label"
     told, trust = _confusion(found) + _one_by_one(found), _trust(found)
-    inside = f'<div class="side"><div>{told}</div><div>{trust}</div></div>' if trust else told
+    is_narrow = len(found.classes) <= _FEW_CLASSES and max(len(str(name)) for name in found.classes) <= _SHORT_NAME
+    inside = f'<div class="side"><div>{told}</div><div>{trust}</div></div>' if trust and is_narrow else told + trust
     return section("scores", title, inside)
 
 
@@ -54,6 +57,8 @@ def _confusion(found: Findings) -> str:
 
 def _cell(count: int, total: int, kind: str) -> str:
     share = count / total if total else 0.0
+    if not count:
+        return f'<td class="{kind}" style="--share:0"><small>0</small></td>'
     return f'<td class="{kind}" style="--share:{share:.3f}"><b>{count:,}</b><small>{share:.0%}</small></td>'
 
 

@@ -92,7 +92,11 @@ svg .label{font-size:13px;fill:var(--ink)}
 i.key{width:20px;border-top:3px solid currentColor;vertical-align:middle;margin-right:7px}
 i.key.dotted{border-top-style:dotted}
 .cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(172px,1fr));gap:14px}
-.card{border:1px solid var(--edge);border-radius:8px;padding:9px;font-size:14px;break-inside:avoid;min-width:0}
+.side .share{min-width:58px}
+.side th,.side td{padding-right:12px}
+.cards.broad{grid-template-columns:repeat(auto-fill,minmax(min(100%,236px),1fr))}
+.card{overflow:hidden;border:1px solid var(--edge);border-radius:8px;padding:9px;font-size:14px;break-inside:avoid;
+  min-width:0}
 .pictures{display:flex;gap:4px}
 .pictures a,.pictures>img{flex:1;min-width:0}
 .pictures img{display:block;width:100%;height:156px;object-fit:contain;background:var(--grid);border-radius:5px}
