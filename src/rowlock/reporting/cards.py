@@ -30,7 +30,7 @@ def cards(found: Findings) -> str:
 
 
 def _mistakes(found: Findings) -> str:
-    if found.tested is None:
+    if found.tested is None or found.num_mistakes is None:
         return ""
     if not found.num_mistakes:
         return section("mistakes", "The worst mistakes", paragraph("There is none: every row is right."))
@@ -55,7 +55,7 @@ def _shown(found: Findings) -> str:
 
 def _card(one: Mistake) -> str:
     pictures = "".join(
-        _linked(f'<img alt="{escape(path)}" src="data:image/jpeg;base64,{base64.b64encode(data).decode()}">', link)
+        _linked(f'<img alt="{markup(path)}" src="data:image/jpeg;base64,{base64.b64encode(data).decode()}">', link)
         for data, path, link in zip(one.pictures, one.paths, one.links, strict=False)
     )
     unread = "" if one.pictures or not one.paths else f'<div class="gone">{markup("cannot be shown")}</div>'

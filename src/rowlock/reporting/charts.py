@@ -135,16 +135,10 @@ class Chart:
         at = self._across(x)
         self._marks.append(f'<path class="whisker {look}" d="M{at} {self._down(low)}V{self._down(high)}"/>')
 
-    def guide(self, x: tuple[float, float], y: tuple[float, float], text: str = "", look: str = "") -> None:
-        """Draw a thin line to compare with, and say at its end what it is."""
+    def guide(self, x: tuple[float, float], y: tuple[float, float]) -> None:
+        """Draw a dashed line to compare with."""
         (x1, x2), (y1, y2) = map(self._across, x), map(self._down, y)
-        self._marks.append(f'<path class="guide {look}" d="M{x1} {y1}L{x2} {y2}"/>')
-        if text:
-            near = x2 > self._right - 80
-            side = ' text-anchor="end"' if near else ""
-            self._marks.append(
-                f'<text class="faint" x="{x2 - 4 if near else x2 + 4}" y="{y2 + 12}"{side}>{escape(text)}</text>'
-            )
+        self._marks.append(f'<path class="guide" d="M{x1} {y1}L{x2} {y2}"/>')
 
     def svg(self) -> str:
         """Return the drawing."""

@@ -32,8 +32,8 @@ class Findings:
     explanation : Explanation or None
     mistakes : list of Mistake
         The worst.
-    num_mistakes : int
-        Of all tested rows.
+    num_mistakes : int or None
+        Of all tested rows; None where they could not be looked at.
     unreadable : list of Unreadable
         Of the tested rows.
     notes : list of str
@@ -44,7 +44,7 @@ class Findings:
     tested: Tested | None = None
     explanation: Explanation | None = None
     mistakes: list[Mistake] = field(default_factory=list)
-    num_mistakes: int = 0
+    num_mistakes: int | None = None
     unreadable: list[Unreadable] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 import rowlock as rl
 from rowlock.errors import ConfigError
@@ -129,7 +130,7 @@ def _rows_of(run: Run, table: pa.Table, part: str) -> tuple[pa.Table, int]:
     from pyarrow import parquet  # noqa: PLC0415 - loaded on use
 
     split = parquet.read_table(run.folder.file(names.SPLIT))
-    own = split.filter(pa.compute.equal(split.column("part"), part))
+    own = split.filter(pc.equal(split.column("part"), part))
     if all(column in table.column_names for column in run.spec.target.columns):
         table = table.filter(pa.array(~rows_without_target(table, run.spec.target.columns)))
     if run.spec.key is not None:

@@ -40,7 +40,7 @@ def values_of(found: Findings) -> dict[str, Any]:
         "reliability": _reliability(found),
         "ablation": told.get("ablation"),
         "importance": _importance(found),
-        "num_mistakes": None if tested is None else found.num_mistakes,
+        "num_mistakes": found.num_mistakes,
         "mistakes": [
             {"key": one.key, "true": one.true, "predicted": one.predicted, "loss": one.loss, "paths": list(one.paths)}
             for one in found.mistakes
