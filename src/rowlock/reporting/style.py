@@ -45,8 +45,8 @@ code{font-size:.92em;overflow-wrap:anywhere}
 .wide{overflow-x:auto;margin:10px 0}
 table{border-collapse:collapse;font-size:15px}
 td:first-child{white-space:nowrap}
-.facts td,.many td:first-child{white-space:normal}
-.many td{overflow-wrap:anywhere;min-width:72px}
+.facts td{white-space:normal}
+.many td+td{overflow-wrap:anywhere;min-width:84px}
 th,td{text-align:left;vertical-align:top;padding:5px 18px 5px 0;border-bottom:1px solid var(--grid)}
 th{font-weight:600;color:var(--faint);font-size:14px}
 td{overflow-wrap:break-word}
