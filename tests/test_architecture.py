@@ -43,7 +43,7 @@ LAYERS = [
     "__init__",
     "demo folders machine notes selftest store_report training",
     "checking looking showing",
-    "benching",
+    "benching reporting",
     "cli",
     "__main__",
 ]

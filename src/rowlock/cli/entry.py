@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import typer
 
 import rowlock
-from rowlock.cli import bench, check, demo, info, look, pack, predict, selftest, table, train, verify
+from rowlock.cli import bench, check, demo, info, look, pack, predict, report, selftest, table, train, verify
 from rowlock.cli.commands import Command, Group, epilog_of
 from rowlock.cli.terminal import console, print_anything
 
@@ -26,6 +26,7 @@ COMMANDS: Final = (
     pack.pack,
     train.train,
     predict.predict,
+    report.report,
     info.info,
     verify.verify,
     selftest.selftest,

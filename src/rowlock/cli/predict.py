@@ -18,7 +18,7 @@ from rowlock.errors import ConfigError
 if TYPE_CHECKING:
     from rowlock.training.explain import Explanation, Importance
 
-__all__ = ["predict"]
+__all__ = ["predict", "read_for", "root_for", "stores_of"]
 
 
 @examples(
@@ -69,11 +69,11 @@ def predict(
     if explain:
         check_place(beside, overwrite=overwrite)
     trained = Run.open(run)
-    frame = _read(table, trained, key_type)
+    frame = read_for(table, trained.spec, None if key_type is None else key_type.value)
     if part is not None:
         frame = trained.part_of(frame, part.value)
-    stores = _stores(features)
-    moved = _root(frame, root)
+    stores = stores_of(features)
+    moved = root_for(frame, root)
     trained.check(frame, features=stores, with_target=explain)
     with errors.status("predicting"):
         predictions = trained.predict(
@@ -89,12 +89,11 @@ def predict(
         _show(found, beside)
 
 
-def _read(path: Path, trained: Any, key_type: KeyType | None) -> Any:
+def read_for(path: Path, spec: Any, named: str | None) -> Any:
+    """Return a table as the spec of a run wants it read; `named` is what the keys of a CSV file are."""
     from rowlock.cli.tables import read_table
 
-    spec = trained.spec
     texts = [told["column"] for told in spec.inputs.values() if told["kind"] == "images"]
-    named = None if key_type is None else key_type.value
     if named is None and path.suffix.lower() == ".csv":
         named = spec.key_type
     if spec.key is None:
@@ -102,14 +101,16 @@ def _read(path: Path, trained: Any, key_type: KeyType | None) -> Any:
     return read_table(path, key=spec.key, key_type=named, text=texts)
 
 
-def _root(frame: Any, given: Path | None) -> str | None:
+def root_for(frame: Any, given: Path | None) -> str | None:
+    """Return where relative paths start: what is given, else what ``rowlock table`` has noted in the table."""
     from rowlock.cli.tables import recorded_root
 
     found = given if given is not None else recorded_root(frame)
     return None if found is None else str(found)
 
 
-def _stores(given: list[str] | None) -> dict[str, str]:
+def stores_of(given: list[str] | None) -> dict[str, str]:
+    """Return the stores of ``--features NAME=STORE``."""
     found = {}
     for text in given or []:
         name, separator, address = text.partition("=")

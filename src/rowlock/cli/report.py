@@ -1,0 +1,108 @@
+"""``rowlock report``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from rowlock.cli.choices import KeyType
+from rowlock.cli.commands import examples
+from rowlock.cli.terminal import console, errors
+from rowlock.errors import ConfigError, RowlockError
+
+__all__ = ["report"]
+
+_PAGE = Path("report.html")
+
+
+@examples(
+    "rowlock report run",
+    "rowlock report run -o run/report.html --explain",
+    "rowlock report run --table moved/animals.parquet --root moved/pictures --worst 100 --overwrite",
+    "rowlock report run --no-predict --json | jq .metrics",
+)
+def report(
+    run: Annotated[Path, typer.Argument(help="Folder of a `rowlock train`.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="The page to write; default report.html, with --json none.", show_default=False
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
+    no_predict: Annotated[
+        bool, typer.Option("--no-predict", help="Report only what the folder of the run holds.")
+    ] = False,
+    table: Annotated[
+        Path | None, typer.Option(help="Where the table is now; default where it was.", show_default=False)
+    ] = None,
+    features: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=STORE", help="Where a store is now; repeatable.")
+    ] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder that relative paths of pictures start from.")] = None,
+    key_type: Annotated[
+        KeyType | None, typer.Option(help="What the keys of a CSV file are; default as in training.")
+    ] = None,
+    worst: Annotated[int, typer.Option(min=0, max=500, help="How many mistakes to show.")] = 24,
+    explain: Annotated[bool, typer.Option("--explain", help="Measure too which inputs and columns matter.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the page at OUT.")] = False,
+) -> None:
+    """Make a page of a training run: curves, scores, worst mistakes, what was trained on what.
+
+    The page is one file without scripts, and needs no network. What is gone or has changed since is told on it.
+    """
+    from rowlock.cli.predict import root_for, stores_of
+    from rowlock.reporting import report as look_at
+    from rowlock.reporting.report import check_page
+
+    page = out if out is not None or as_json else _PAGE
+    if page is not None:
+        check_page(page, overwrite=overwrite)
+    if explain and no_predict:
+        raise ConfigError("--explain needs the table's rows: leave --no-predict out")
+    frame, why_not = (None, None) if no_predict else _table(run, table, key_type)
+    moved = root_for(frame, root) if table is not None and frame is not None else None if root is None else str(root)
+    with errors.status("looking at the run"):
+        found = look_at(run, frame, features=stores_of(features), root=moved, explain=explain, worst=worst)
+        if why_not is not None:
+            found.notes.append(why_not)
+        if page is not None:
+            found.save(page, overwrite=overwrite)
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), indent=2, ensure_ascii=True))
+    _say(found, page, errors if as_json else console)
+
+
+def _table(run: Path, given: Path | None, key_type: KeyType | None) -> tuple[Any, str | None]:
+    """Return the table of the training, or why there is none; one that was named must be there."""
+    from rowlock.cli.predict import read_for
+    from rowlock.reporting.kept import read_kept
+
+    kept = read_kept(run)
+    if kept.metrics is None or kept.spec is None:
+        return None, None
+    path = given if given is not None else kept.told.get("table")
+    if path is None:
+        return None, (
+            "The run does not say where its table is (it was trained from Python), so nothing was predicted again:"
+            " --table names it."
+        )
+    named = key_type.value if key_type is not None else kept.told.get("key_type")
+    try:
+        return read_for(Path(path), kept.spec, named), None
+    except (RowlockError, OSError) as error:
+        if given is not None:
+            raise
+        return None, f"The table cannot be read, so nothing was predicted again: {error}. --table says where it is now."
+
+
+def _say(found: Any, page: Path | None, out: Console) -> None:
+    for note in found.notes:
+        errors.print(f"[yellow]note[/]: {escape(note)}", soft_wrap=True)
+    if page is not None:
+        out.print(f"report: [bold]{escape(str(page))}[/]", soft_wrap=True)
