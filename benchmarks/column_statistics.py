@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 import rowlock as rl
-from rowlock.store.statistics_file import StatisticsWriter
+from rowlock.store.statistics.file import StatisticsWriter
 
 KINDS = [(1000, "float32"), (100, "float32"), (10, "float32"), (1000, "float64"), (1000, "float16"), (1000, "uint8")]
 

@@ -17,7 +17,12 @@ LAYERS = [
     "blocks private_folder retries",
     "join_kernels key_kernels permutation_kernel split_kernel",
     "keys permutation",
-    "list_columns orders store",
+    "list_columns orders store.disk store.progress",
+    "store.commit",
+    "store.given store.index store.layouts store.statistics",
+    "store.reading store.writing",
+    "store.changing",
+    "store",
     "pictures",
     "codes picture_cache remote",
     "sources",
@@ -32,6 +37,7 @@ LAYERS = [
     "bad_rows batch",
     "fingerprints fitting gathering masks plan roles sampling selection split",
     "dataset_facts dataset_views",
+    "dataset_parts",
     "dataset",
     "jobs",
     "pool",
@@ -83,6 +89,32 @@ def test_imports_go_one_way(path):
             continue
         mine, its = layer_of(f"rowlock.{own}"), layer_of(imported)
         assert RANK[its] < RANK[mine] or its == mine, f"{own} imports {imported}, which is not below it"
+
+
+ROOMS = sorted(folder.parent for folder in SOURCE.glob("store/*/__init__.py"))
+
+
+def imports_anywhere(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "an import that does not say from where"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.name)
+def test_a_room_of_the_store_says_which_others_it_imports_for_types_and_in_functions_too(room):
+    imported = [name for path in room.rglob("*.py") for name in imports_anywhere(ast.parse(path.read_text()))]
+    of_store = {name.split(".")[2] for name in imported if name.startswith("rowlock.store.")} - {room.name}
+    said = ast.get_docstring(ast.parse((room / "__init__.py").read_text())).splitlines()[-1]
+    assert said == f"Imports {', '.join(sorted(of_store)) or 'no other room'}."
+    assert all(RANK[f"store.{other}"] < RANK[f"store.{room.name}"] for other in of_store)
+
+
+def test_files_of_the_store_outside_of_its_rooms_are_what_users_call():
+    names = {path.stem for path in SOURCE.glob("store/*.py")}
+    assert names == {"__init__", "commit_facts", "feature_store", "mending", "progress", "row_reading"}
 
 
 def test_importing_rowlock_loads_no_framework_and_no_compiler():

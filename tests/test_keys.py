@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from rowlock.errors import KeyTypeError
 from rowlock.keys import Keys, key_name
-from rowlock.store.key_index import KeyIndex, SortedRun
+from rowlock.store.index.key_index import KeyIndex, SortedRun
 
 TEXTS = st.lists(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=20), max_size=40)
 NUMBERS = st.lists(st.integers(-(2**63), 2**63 - 1), max_size=40)

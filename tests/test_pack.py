@@ -31,7 +31,7 @@ from rowlock.errors import (
     SourceNotFoundError,
     StoreExistsError,
 )
-from rowlock.store.format import LAYOUTS
+from rowlock.store.commit.format import LAYOUTS
 
 NAMES = ["a", "b", "c"]
 

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 import rowlock as rl
 from rowlock.errors import ConfigError, StoreCorruptError, StoreFormatError
-from rowlock.store import ColumnTotals, FeatureStore, opened
-from rowlock.store.format import _digest
+from rowlock.store import ColumnTotals, FeatureStore
+from rowlock.store.commit.format import _digest
+from rowlock.store.reading import opened
 
 DTYPES = ["float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 FACTS = ("mean", "std", "min", "max", "share_of_zeros", "num_missing", "num_infinite")

@@ -17,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rowlock.errors import RowlockError, StoreCorruptError
-from rowlock.store import FeatureStore, blosc
-from rowlock.store.splice import Splice, ends_before
+from rowlock.store import FeatureStore
+from rowlock.store.changing.splice import Splice, ends_before
+from rowlock.store.layouts import blosc
 
 NUM_ROWS, NUM_COLUMNS = 40, 12
 every_layout = pytest.mark.parametrize("layout", ["csr", "packed"])

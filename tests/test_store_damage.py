@@ -12,7 +12,7 @@ import pytest
 from rowlock.errors import RowlockError, StoreCorruptError, StoreFormatError
 from rowlock.keys import Keys
 from rowlock.store import FeatureStore
-from rowlock.store.format import _digest
+from rowlock.store.commit.format import _digest
 
 NUM_ROWS, NUM_COLUMNS = 15, 5
 ROW_BYTES = 4 * NUM_COLUMNS

@@ -14,9 +14,10 @@ import zarr
 
 from rowlock.errors import ConfigError, RowlockError, StoreCorruptError, StoreWriteError
 from rowlock.keys import Keys
-from rowlock.store import FeatureStore, lz4
-from rowlock.store.csr_kernels import gather_cells
-from rowlock.store.lz4 import lz4_decoder
+from rowlock.store import FeatureStore
+from rowlock.store.layouts import lz4
+from rowlock.store.layouts.csr_kernels import gather_cells
+from rowlock.store.layouts.lz4 import lz4_decoder
 
 LAYOUTS = ["raw", "csr", "packed"]
 FLOATS = {"float16": 0x7E01, "float32": 0x7FC0_0123, "float64": 0x7FF8_0000_0000_0123}
@@ -130,7 +131,7 @@ def test_a_block_of_many_mebibytes_is_one_append(path, layout):
 
 
 def test_what_the_disk_is_told_about_are_the_bytes_that_will_be_read(path):
-    from rowlock.store.csr_kernels import find_cells
+    from rowlock.store.layouts.csr_kernels import find_cells
 
     matrix, rows = sparse(40, 30, 0.4), np.array([7, 0, 39, 7, 21])
     addresses, num_bytes = np.empty(5, np.uint64), np.empty(5, np.int64)
@@ -271,7 +272,7 @@ def test_cells_out_of_order_or_twice_are_refused(path):
 
 def test_the_sum_over_cells_is_the_sum_over_the_dense_row(path):
     """A csr row has the same check as a raw row of the same store would have: files can be converted in place."""
-    from rowlock.store.row_kernels import check_block
+    from rowlock.store.commit.row_kernels import check_block
 
     for dtype in ("uint8", "int16", "float32", "float64"):
         matrix = (sparse(20, 33, 0.4) + 0).astype(dtype)

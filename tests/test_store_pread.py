@@ -24,9 +24,9 @@ from rowlock.errors import ConfigError, RowError, StoreCorruptError, StoreError,
 from rowlock.keys import Keys
 from rowlock.meter import Meter
 from rowlock.store import FeatureStore
-from rowlock.store import shard_files as module_of_files
-from rowlock.store.shard_files import ShardFiles
-from rowlock.store.system_calls import READERS, address_of
+from rowlock.store.disk.system_calls import READERS, address_of
+from rowlock.store.layouts import shard_files as module_of_files
+from rowlock.store.layouts.shard_files import ShardFiles
 
 LAYOUTS = ["raw", "csr", "packed"]
 NUM_ROWS, NUM_COLUMNS = 60, 40

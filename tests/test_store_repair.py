@@ -31,7 +31,8 @@ from rowlock.errors import (
     StoreError,
     StoreLockedError,
 )
-from rowlock.store import FeatureStore, repair
+from rowlock.store import FeatureStore
+from rowlock.store.changing import repair
 
 NUM_ROWS, NUM_COLUMNS = 23, 5
 ROW_BYTES = 4 * NUM_COLUMNS

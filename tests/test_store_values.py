@@ -11,10 +11,10 @@ import pytest
 import rowlock as rl
 from rowlock.errors import ConfigError, RowError, StoreCorruptError, StoreFormatError
 from rowlock.keys import Keys
-from rowlock.store.files import write_json
-from rowlock.store.format import MOST_COLUMNS, ROOT, array_metadata, group_metadata, read_commit
-from rowlock.store.layouts import layout_of
-from rowlock.store.replace import checks_of
+from rowlock.store.changing.replace import checks_of
+from rowlock.store.commit.format import MOST_COLUMNS, ROOT, array_metadata, group_metadata, read_commit
+from rowlock.store.disk.files import write_json
+from rowlock.store.layouts.registry import layout_of
 
 NUM_ROWS, ROW = 2**33 + 8, 2**33 + 3
 
@@ -112,7 +112,7 @@ def test_kernels_are_compiled_when_a_dataset_is_made_and_not_within_an_epoch(tmp
     code = f"""
 import numpy as np, pandas as pd, rowlock as rl
 data = rl.Dataset(pd.DataFrame({{"id": np.arange(40)}}), {{"x": rl.Features({str(tmp_path / "x.zarr")!r})}}, key="id")
-from rowlock.store import csr_kernels, packed_kernels
+from rowlock.store.layouts import csr_kernels, packed_kernels
 made = len({kernel}.signatures)
 with rl.Engine(num_threads=1, prefetch=3) as engine:
     for batch in data.batches(8, engine=engine):

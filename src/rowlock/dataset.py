@@ -6,29 +6,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rowlock.arguments import row_numbers, whole_number
-from rowlock.bad_rows import BadRows, OnError, bad_rows_of, check_policy
-from rowlock.dataset_facts import DatasetFacts, Opened
+from rowlock.arguments import row_numbers
+from rowlock.bad_rows import BadRows, OnError, check_policy
+from rowlock.dataset_facts import Opened
+from rowlock.dataset_parts import DatasetParts
 from rowlock.dataset_views import DatasetViews
 from rowlock.errors import AlignmentError, ConfigError
 from rowlock.fitting import known_statistics, measure, require_fitted, with_statistics
 from rowlock.gathering import Gathering, Slot
 from rowlock.inputs import Input, Labels
 from rowlock.inputs.base import Draw, check_rows
-from rowlock.masks import rows_where
 from rowlock.plan import Last, Plan
 from rowlock.roles import Role, roles_of
 from rowlock.sampling import Sampling, balanced_order, check_sampling, weighted_order
 from rowlock.selection import Selection
-from rowlock.split import split_rows
 from rowlock.table import Table
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from rowlock.arrays import Int64Array
-    from rowlock.bad_rows import BadRow
     from rowlock.batch import Batch
     from rowlock.engine import Engine
     from rowlock.loader import Loader
@@ -39,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Dataset"]
 
 
-class Dataset(DatasetFacts, DatasetViews):
+class Dataset(DatasetParts, DatasetViews):
     """Rows of a table with all that belongs to them: pictures, features, columns, target.
 
     Parameters
@@ -96,94 +94,6 @@ class Dataset(DatasetFacts, DatasetViews):
         for slot, (_, _, what) in zip(slots, named, strict=True):
             what.opened_as(slot.reader)
         self._leave_out_missing()
-
-    def select(self, rows: Any) -> Dataset:
-        """Return the dataset of the given rows, in the given order; repeats are allowed.
-
-        Parameters
-        ----------
-        rows : integers, shape (n,)
-            0 <= row < len(self).
-        """
-        chosen = row_numbers(rows, "rows that are selected")
-        if len(chosen) == 0:
-            raise ConfigError("no row is selected; a dataset has one or more")
-        check_rows(chosen, len(self))
-        return self._of(self._selection.of(chosen))
-
-    def where(self, mask: Any) -> Dataset:
-        """Return the dataset of the rows where `mask` is true.
-
-        Parameters
-        ----------
-        mask : booleans, shape (len(self),)
-            An array, or a Series such as ``df["age"] > 3``, in the order of this dataset's rows. A pandas
-            Series must carry this dataset's index: one made from another frame, or sorted, is refused.
-        """
-        index = self._opened.table.frame_index()
-        own = None if index is None else index.take(self._selection.all())
-        return self._of(self._selection.of(rows_where(mask, len(self), own)))
-
-    def without(self, bad_rows: Iterable[BadRow] | str | os.PathLike[str]) -> Dataset:
-        """Return the dataset without the given bad rows: ``loader.bad_rows``, or the path of a ``bad_rows_file``."""
-        entries = bad_rows_of(bad_rows)
-        bad = np.array([entry.row for entry in entries], np.int64)
-        check_rows(bad, self._opened.table.num_rows)
-        if self._opened.keys.values(bad).tolist() != [entry.key for entry in entries]:
-            raise AlignmentError("these bad rows have other keys in this dataset: they were listed for another one")
-        kept = self._selection.without(bad)
-        if len(kept) == 0:
-            raise ConfigError(f"nothing is left of the {len(self)} rows without these {len(bad)} bad ones")
-        return self._of(kept)
-
-    def only(self, *names: str) -> Dataset:
-        """Return the same rows with some of the inputs: for a model of a branch alone, beside the merged one.
-
-        Parameters
-        ----------
-        *names : str
-            The inputs to keep; targets, keys, weights and statistics stay.
-        """
-        unknown = [name for name in names if name not in self.input_specs]
-        if unknown or not names:
-            what = f"{unknown[0]!r} is none of them" if unknown else "none is named"
-            raise ConfigError(f"only() keeps some of the inputs {list(self.input_specs)}; {what}")
-        kept = [slot.role != "input" or slot.name in names for slot in self._slots]
-        slots = tuple(slot for slot, stays in zip(self._slots, kept, strict=True) if stays)
-        roles = tuple(role for role, stays in zip(self._opened.roles, kept, strict=True) if stays)
-        return self._of(self._selection, slots, roles=roles)
-
-    def split(
-        self, *fractions: float, stratify: str | None = None, group: str | None = None, seed: int = 0
-    ) -> tuple[Dataset, ...]:
-        """Share the rows out by chance, in exact proportion.
-
-        Parameters
-        ----------
-        *fractions : float
-            Share of each part; positive, adding up to 1.
-        stratify : str, optional
-            Column of classes: each has its share in every part, within one row.
-        group : str, optional
-            Column whose equal values stay together: a patient, a house, a day.
-        seed : int
-            The same seed gives the same parts.
-
-        Returns
-        -------
-        parts : tuple of Dataset
-            Disjoint, and complete together; each in the order of this dataset.
-        """
-        if self._is_measured:
-            raise ConfigError(
-                "the statistics of these rows are in use, so no part of them can serve for validation. Split first:"
-                " train, valid = data.split(0.9, 0.1); train, valid = train.fit_statistics(valid)"
-            )
-        seed = whole_number("seed", seed)
-        strata = None if stratify is None else self._opened.table.codes(stratify, self._selection.chosen)
-        groups = None if group is None else self._opened.table.codes(group, self._selection.chosen)
-        parts = split_rows(len(self), fractions, seed=seed, strata=strata, groups=groups)
-        return tuple(self._of(self._selection.of(rows)) for rows in parts)
 
     def fit_statistics(self, *others: Dataset, progress: Progress = None) -> tuple[Dataset, ...]:
         """Measure these rows (those of training), and standardise and fill these and the others by what was found.

@@ -17,10 +17,10 @@ from rowlock.sources import open_source
 from rowlock.sources.choice import chosen_numbers
 from rowlock.sources.key_advice import likely_key
 from rowlock.store import FeatureStore
-from rowlock.store.building import store_path
-from rowlock.store.cast import storable_dtype
-from rowlock.store.creation import unique_keys
+from rowlock.store.commit.addresses import store_path
+from rowlock.store.given.cast import storable_dtype
 from rowlock.store.progress import reporting
+from rowlock.store.writing.creation import unique_keys
 
 if TYPE_CHECKING:
     import os

@@ -20,7 +20,7 @@ from rowlock.inputs.matrices import Matrix, StoredMatrix, open_matrix
 from rowlock.inputs.scaled import ScaledReader, measure_rows
 from rowlock.inputs.scaling import ScalingWish
 from rowlock.store import ColumnStatistics
-from rowlock.store.ways import require_way
+from rowlock.store.disk.ways import require_way
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -22,7 +22,7 @@ from rowlock.meter import note_read, note_scratch
 from rowlock.sources import FORMATS, PieceSource, open_source, recognise
 from rowlock.sources.npy import NpyFile
 from rowlock.sources.registry import split_address, table_columns
-from rowlock.store.cast import copy_cast
+from rowlock.store.given.cast import copy_cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -258,7 +258,7 @@ class MappedMatrix:
         """Tell the system which pages are read next."""
         if not (self._by_row and len(places) and hasattr(mmap, "MADV_WILLNEED")):
             return
-        from rowlock.store.advice_kernels import advise_pieces  # noqa: PLC0415 - Numba is loaded on first use
+        from rowlock.store.disk.advice_kernels import advise_pieces  # noqa: PLC0415 - Numba is loaded on first use
 
         row_bytes = self.num_columns * self.dtype.itemsize
         addresses = np.uint64(self.values.ctypes.data) + (places * row_bytes).astype(np.uint64)

@@ -25,7 +25,7 @@ from rowlock.pictures.resize import resize_into
 from rowlock.pictures.roots import Root
 from rowlock.remote.permission import is_url
 from rowlock.remote.source import open_source
-from rowlock.store.system_calls import address_of
+from rowlock.store.disk.system_calls import address_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

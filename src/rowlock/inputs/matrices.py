@@ -12,7 +12,7 @@ from rowlock.errors import ConfigError
 from rowlock.inputs.foreign import ForeignMatrix, MappedMatrix, open_foreign
 from rowlock.meter import note_read
 from rowlock.store import FeatureStore
-from rowlock.store.cast import copy_cast
+from rowlock.store.given.cast import copy_cast
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rowlock.errors import StateError
-from rowlock.store.files import sync_folder
+from rowlock.store.disk.files import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

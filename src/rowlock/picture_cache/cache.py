@@ -26,8 +26,8 @@ from rowlock.picture_cache.segment import (
     SegmentWriter,
 )
 from rowlock.private_folder import make_folder
-from rowlock.store.row_check import RowFactors
-from rowlock.store.system_calls import address_of
+from rowlock.store.commit.row_check import RowFactors
+from rowlock.store.disk.system_calls import address_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -9,8 +9,8 @@ import numpy as np
 from numba import types
 
 from rowlock.key_kernels import mix64
-from rowlock.store.raw_memory import call_at_offset
-from rowlock.store.row_kernels import sum_row
+from rowlock.store.commit.row_kernels import sum_row
+from rowlock.store.disk.raw_memory import call_at_offset
 
 if TYPE_CHECKING:
     from rowlock.arrays import AnyArray, Int64Array, UInt64Array
@@ -29,7 +29,7 @@ _CHECK_BYTES = 8
 
 @numba.njit(types.uint64(_ROW, _WORDS, types.uint64, types.uint64), nogil=True, cache=True)
 def check_record(pixels: AnyArray, factors: UInt64Array, salt: np.uint64, name: np.uint64) -> np.uint64:
-    """Return ``mix64(salt + sum(w[j] * a[j]) ^ name)``: `rowlock.store.row_kernels` says what w and a are."""
+    """Return ``mix64(salt + sum(w[j] * a[j]) ^ name)``: `rowlock.store.commit.row_kernels` says what w and a are."""
     check: np.uint64 = mix64(sum_row(np.uint64(pixels.ctypes.data), pixels.size, factors, salt) ^ name)
     return check
 

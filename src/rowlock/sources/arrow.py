@@ -14,7 +14,7 @@ from rowlock.keys import Keys
 from rowlock.sources.base import PieceSource, RowSource, block_rows, reading
 from rowlock.sources.choice import Choice
 from rowlock.sources.pieces import Pieces
-from rowlock.store.cast import cast_columns
+from rowlock.store.given.cast import cast_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

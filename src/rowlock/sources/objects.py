@@ -12,7 +12,7 @@ from rowlock.keys import Keys
 from rowlock.sources.arrow import dense, unnamed_index
 from rowlock.sources.base import RowSource, block_rows
 from rowlock.sources.choice import Choice
-from rowlock.store.blocks import Source, columns_as
+from rowlock.store.given.blocks import Source, columns_as
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

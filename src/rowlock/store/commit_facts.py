@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from rowlock.keys import KeyKind
-    from rowlock.store.format import Commit
+    from rowlock.store.commit.format import Commit
 
 __all__ = ["CommitFacts"]
 

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
-from rowlock.errors import ConfigError, MissingKeysError, StoreError
-from rowlock.keys import Keys
+from rowlock.errors import ConfigError, StoreError
 from rowlock.keys import key_name as series_name
-from rowlock.store.blocks import Source
-from rowlock.store.building import built_beside, store_path
-from rowlock.store.cast import storable_dtype
-from rowlock.store.commit_facts import CommitFacts
-from rowlock.store.creation import SHARD_BYTES, first_commit, start_store, unique_keys
+from rowlock.store.commit.addresses import store_path
+from rowlock.store.disk.ways import MMAP, require_way
+from rowlock.store.given.blocks import Source
+from rowlock.store.given.cast import storable_dtype
 from rowlock.store.mending import Mending
-from rowlock.store.opening import open_store
 from rowlock.store.progress import reporting
-from rowlock.store.selection import require_out, rows_of
-from rowlock.store.ways import MMAP, require_way
-from rowlock.store.writer import StoreWriter
+from rowlock.store.reading.opening import open_store
+from rowlock.store.row_reading import RowReading
+from rowlock.store.writing.building import built_beside
+from rowlock.store.writing.creation import SHARD_BYTES, first_commit, start_store, unique_keys
+from rowlock.store.writing.writer import StoreWriter
 
 if TYPE_CHECKING:
     import os
@@ -27,19 +24,15 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from rowlock.arrays import AnyArray, Int64Array, UInt64Array
     from rowlock.keys import KeyKind
-    from rowlock.store.blocks import Matrix
-    from rowlock.store.format import Commit
-    from rowlock.store.opened import OpenedStore
+    from rowlock.store.given.blocks import Matrix
     from rowlock.store.progress import Progress
+    from rowlock.store.reading.opened import OpenedStore
 
 __all__ = ["FeatureStore"]
 
-_TOLD_ROWS = 4096  # rows that the disk is told about, before they are read
 
-
-class FeatureStore(CommitFacts, Mending):
+class FeatureStore(RowReading, Mending):
     """A matrix on disk with a key for every row, in the commit that it had when it was opened.
 
     Made by `FeatureStore.open`, `FeatureStore.write` or `FeatureStore.create`. Every row that is read is
@@ -212,29 +205,6 @@ class FeatureStore(CommitFacts, Mending):
         """How its files are read, ``"mmap"`` or ``"pread"``."""
         return self._io
 
-    @property
-    def matrix_bytes(self) -> int:
-        """What the rows take on disk, without their keys and checks."""
-        return self._open.matrix_bytes
-
-    @property
-    def keys(self) -> Keys | None:
-        """The keys of all rows in order, mapped or in memory; None where rows have none."""
-        return self._open.keys
-
-    def extends(self, fingerprint: str) -> bool:
-        """Return whether this store had that fingerprint once: the same rows, and maybe appended ones.
-
-        Reads 8 bytes for every row of the earlier store.
-        """
-        name, num_rows, digest = (*fingerprint.split(":"), "", "")[:3]
-        if name != self.uuid or not num_rows.isdecimal() or int(num_rows) > self.num_rows:
-            return False
-        return self._open.rows_digest(int(num_rows)) == digest
-
-    def __len__(self) -> int:
-        return self.num_rows
-
     def __repr__(self) -> str:
         if self._opened is None:
             return f"FeatureStore({str(self._path)!r}, closed)"
@@ -244,116 +214,6 @@ class FeatureStore(CommitFacts, Mending):
         from rowlock.showing import store_html  # noqa: PLC0415 - only in a notebook
 
         return store_html(self)
-
-    def __getitem__(self, selection: Any) -> AnyArray:
-        """Return rows by number: an int (shape (num_columns,)), a slice, a list, an array or a mask."""
-        rows = rows_of(selection, self.num_rows)
-        out = np.empty((len(rows), self.num_columns), self.dtype)
-        for start in range(0, len(rows), _TOLD_ROWS):
-            part = rows[start : start + _TOLD_ROWS]
-            self.will_need(part)
-            self.gather(part, out[start : start + _TOLD_ROWS])
-        return out[0] if np.ndim(selection) == 0 and not isinstance(selection, slice) else out
-
-    def by_key(self, keys: Any) -> AnyArray:
-        """Return the rows of `keys`, in that order, shape (n, num_columns).
-
-        Raises
-        ------
-        MissingKeysError
-            Some are not in the store; the message counts them.
-        """
-        wanted = Keys.of(keys, "by_key")
-        rows = self.find(wanted, "by_key")
-        missing = np.flatnonzero(rows < 0)
-        if len(missing):
-            raise MissingKeysError(
-                f"{len(missing):,} of {len(wanted):,} keys are not in {self._path} ({self.num_rows:,} keys):"
-                f" {wanted.describe(missing)}"
-            )
-        return self[rows]
-
-    def find(self, keys: Keys, what: str = "the keys asked for") -> Int64Array:
-        """Return the row of every key, int64, shape (n,); -1 where the store has none.
-
-        Parameters
-        ----------
-        keys : Keys
-            Any order, repeats allowed.
-        what : str
-            What they are, for messages: ``"the frame's column 'object_id'"``.
-
-        Raises
-        ------
-        KeyTypeError
-            The store's keys are of the other kind.
-        ConfigError
-            The store has no keys.
-        """
-        index = self._open.index
-        if index is None:
-            raise ConfigError(f"{self._path} has no keys; read it by row number, or write it with keys=")
-        return index.find(keys, what)
-
-    def gather(
-        self,
-        rows: Int64Array,
-        out: AnyArray,
-        columns: Int64Array | None = None,
-        *,
-        key_hashes: UInt64Array | None = None,
-    ) -> None:
-        """Read chosen rows into `out`, and check every one.
-
-        Parameters
-        ----------
-        rows : int64, shape (n,)
-            Any order, repeats allowed; 0 <= row < num_rows.
-        out : shape (n, num_columns), or (n, k) with `columns`
-            Of the store's dtype, or of another one of the same kind or a float. Fastest where nothing is to
-            be changed: the store's dtype, all columns, C-contiguous.
-        columns : int64, shape (k,), or None
-            Columns to choose, in order.
-        key_hashes : uint64, shape (n,), or None
-            ``Keys.hash()`` of the keys that the rows must belong to. The rows are then checked against these,
-            and not against the store's own list of keys.
-
-        Raises
-        ------
-        StoreCorruptError
-            A row is not as it was written, or not that key's row; ``.rows`` lists them. Nothing in `out` is to
-            be used.
-        StoreReadError
-            With ``io="pread"``: the disk or the network mount refused, several times. ``.rows`` has the row.
-        ConfigError
-            Wrong shapes or dtypes, or rows outside of the store.
-
-        Notes
-        -----
-        Takes no lock, and releases the GIL for its work.
-        """
-        opened = self._open
-        rows = np.ascontiguousarray(rows, np.int64)
-        require_out(opened.commit, rows, out, columns)
-        if key_hashes is not None:
-            key_hashes = np.ascontiguousarray(key_hashes, np.uint64)
-            if key_hashes.shape != rows.shape:
-                raise ConfigError(f"{key_hashes.shape} key hashes for {rows.shape} rows")
-        opened.gather(rows, out, columns, key_hashes)
-
-    def will_need(self, rows: Int64Array) -> None:
-        """Tell the system that `rows` will be gathered soon; does nothing where it cannot be told."""
-        self._open.will_need(np.ascontiguousarray(rows, np.int64))
-
-    def prepare(self) -> None:
-        """Compile or load what gathering needs (a second or two, once a process), before somebody waits for it."""
-        self._open.prepare()
-
-    def verify(self, progress: Progress = None) -> list[tuple[int, int, str]]:
-        """Read everything and return what is damaged: (first row, row after the last, reason)."""
-        opened = self._open
-        with reporting(progress, f"verifying {self._path.name}", opened.commit.num_rows) as report:
-            return opened.verify(lambda done, _: report(done))
 
     def append(self, block: Matrix, keys: Any = None) -> int:
         """Add rows; they are committed and durable when this returns. Many small ones: use `writer`.
@@ -408,10 +268,6 @@ class FeatureStore(CommitFacts, Mending):
         if opened is None:
             raise StoreError(f"{self._path} was closed; open it again")
         return opened
-
-    @property
-    def _commit(self) -> Commit:
-        return self._open.commit
 
     def _reopen(self) -> None:
         self._opened = open_store(self._path, self._io)

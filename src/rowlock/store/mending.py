@@ -5,18 +5,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
+from rowlock.store.changing.repair import repair_rows
+from rowlock.store.changing.replace import replace_rows
+from rowlock.store.changing.statistics_update import update_statistics
 from rowlock.store.progress import reporting
-from rowlock.store.repair import repair_rows
-from rowlock.store.replace import replace_rows
-from rowlock.store.statistics_update import update_statistics
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rowlock.store.blocks import Matrix
-    from rowlock.store.opened import OpenedStore
+    from rowlock.store.given.blocks import Matrix
     from rowlock.store.progress import Progress
-    from rowlock.store.statistics import ColumnStatistics
+    from rowlock.store.reading.opened import OpenedStore
+    from rowlock.store.statistics.columns import ColumnStatistics
 
 __all__ = ["Mending"]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import tomli_w
 
 from rowlock.errors import ConfigError, RunExistsError
-from rowlock.store.files import write_bytes, write_json
+from rowlock.store.disk.files import write_bytes, write_json
 from rowlock.training.config import Config
 
 if TYPE_CHECKING:

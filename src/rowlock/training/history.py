@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import keras
 
 from rowlock.errors import TrainingError
-from rowlock.store.files import write_bytes
+from rowlock.store.disk.files import write_bytes
 from rowlock.training.listener import EpochFacts
 from rowlock.training.models import DATA_LOSS
 
