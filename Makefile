@@ -40,6 +40,7 @@ docs: $(VENV)/done ## the manual, as pages in site/
 
 clean: ## remove environments and caches
 	rm -rf $(VENV) $(DEMO_VENV) site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find src \( -name '*.nbi' -o -name '*.nbc' \) -delete
 
 $(VENV)/done: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Rowlock needs Python 3.11 or newer: make PYTHON=python3.12 ...")'

@@ -1,12 +1,14 @@
 """Settings and the smallest of helpers that all tests share."""
 
 import contextlib
+import hashlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -18,6 +20,22 @@ import pytest
 hypothesis.settings.register_profile("ci", max_examples=60, deadline=None, derandomize=True)
 hypothesis.settings.register_profile("long", max_examples=2000, deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def _numba_cache():
+    """Return a folder for compiled loops as they are now.
+
+    Numba compiles a loop anew when its own file changes, and not when a loop of another file does that it calls.
+    """
+    root = Path(__file__).parents[1]
+    sources = sorted(path for path in (root / "src").rglob("*.py") if b"numba" in path.read_bytes())
+    digest = hashlib.blake2b(digest_size=8)
+    for path in sources:
+        digest.update(str(path).encode() + path.read_bytes())
+    return str(root / ".pytest_cache" / f"numba-{digest.hexdigest()}")
+
+
+os.environ.setdefault("NUMBA_CACHE_DIR", _numba_cache())
 
 
 @pytest.fixture

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rowlock.picture_cache.recall_kernels import NOBODY, recall_records, remember
-from rowlock.store.system_calls import address_of
+from rowlock.store.disk.system_calls import address_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rowlock.arrays import AnyArray, BoolArray, Int64Array
     from rowlock.pictures.paths import PathColumn
-    from rowlock.store.row_check import RowFactors
+    from rowlock.store.commit.row_check import RowFactors
 
 __all__ = ["Recall"]
 

@@ -16,7 +16,7 @@ from llvmlite import ir  # type: ignore[import-untyped] # comes with Numba, unty
 from numba import types
 from numba.extending import intrinsic
 
-from rowlock.store.raw_memory import call_at_offset
+from rowlock.store.disk.raw_memory import call_at_offset
 
 if TYPE_CHECKING:
     from rowlock.arrays import AnyArray, Int64Array

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rowlock.store.system_calls import address_of
+from rowlock.store.disk.system_calls import address_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

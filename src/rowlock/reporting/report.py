@@ -9,7 +9,7 @@ from rowlock.arguments import whole_number
 from rowlock.errors import ConfigError, RowlockError
 from rowlock.reporting.findings import Findings
 from rowlock.reporting.kept import read_kept
-from rowlock.store.files import write_bytes
+from rowlock.store.disk.files import write_bytes
 
 if TYPE_CHECKING:
     import os
