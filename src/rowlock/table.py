@@ -15,7 +15,7 @@ from rowlock.tables import FileColumns, FrameColumns, frame_of, is_address
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from rowlock.arrays import AnyArray, BoolArray, Int64Array
 
@@ -85,6 +85,28 @@ class Table:
                 f" Its columns are {_listed(self.columns)}."
             )
         return self._columns.series(name)
+
+    def distinct(self, name: str) -> nw.Series[Any]:
+        """Return the different values of a column, in any order."""
+        self.column(name)  # which says best what is wrong with a name
+        return self._columns.distinct(name)
+
+    def kept(self, name: str, what: tuple[str, ...], source: Any, make: Callable[[], AnyArray]) -> AnyArray:
+        """Return numbers that are computed from a column; beside a file they are kept, and need not be made again.
+
+        Parameters
+        ----------
+        name : str
+            The column; of any other content they are made again.
+        what : tuple of str
+            Which numbers they are.
+        source : Any
+            Whatever else they depend on, a version of the way to compute them included: plain values, told apart by
+            their `repr`.
+        make : callable
+            Returns them, an array of one axis; what it raises passes.
+        """
+        return make() if name not in self.columns else self._columns.kept(name, what, source, make)
 
     def keys(self, column: str) -> Keys:
         """Return a column, or the frame's index of that name, as keys; the same column is read once."""

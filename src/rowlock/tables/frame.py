@@ -10,6 +10,8 @@ import numpy as np
 from rowlock.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rowlock.arrays import AnyArray
 
 __all__ = ["FrameColumns"]
@@ -55,6 +57,14 @@ class FrameColumns:
     def series(self, name: str) -> nw.Series[Any]:
         """Return a column."""
         return self._frame[name]
+
+    def distinct(self, name: str) -> nw.Series[Any]:
+        """Return the different values of a column, in any order."""
+        return self._frame[name].unique()
+
+    def kept(self, name: str, what: tuple[str, ...], source: Any, make: Callable[[], AnyArray]) -> AnyArray:  # noqa: ARG002 - as in FileColumns
+        """Return what `make` does: beside a frame nothing is kept."""
+        return make()
 
     @property
     def backend(self) -> Any:
