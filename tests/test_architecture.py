@@ -31,6 +31,7 @@ LAYERS = [
     "inputs",
     "bad_rows batch",
     "fingerprints fitting gathering masks plan roles sampling selection split",
+    "split_table",
     "dataset_facts dataset_views",
     "dataset",
     "jobs",

@@ -226,6 +226,27 @@ def test_a_disk_that_is_full_keeps_nothing_and_fails_nothing(table, store):
     assert not list(table.with_name("table.parquet.rowlock").glob("*.partial"))
 
 
+def rows_of(parts):
+    return [part.gather(np.arange(len(part))).rows.tolist() for part in parts]
+
+
+def test_a_split_that_was_kept_is_that_of_the_frame(table, store, keys):
+    data, framed = dataset(str(table), store), dataset(frame_of(keys), store)
+    ways = [{"seed": 3}, {"seed": 4}, {"stratify": "label"}, {"stratify": "label", "seed": 3}, {"group": "label"}]
+    for how in [*ways, *ways[::-1]]:
+        shares = (0.8, 0.1, 0.1) if "group" not in how else (0.5, 0.5)
+        expected = rows_of(framed.split(*shares, **how))
+        assert rows_of(data.split(*shares, **how)) == expected
+        assert rows_of(dataset(str(table), store).split(*shares, **how)) == expected
+    before = files_of(table)
+    data.split(0.8, 0.1, 0.1, seed=3)
+    assert files_of(table) == before
+    assert len(kept_files(table)) == 3 + 2  # one a choice of columns
+    part = data.split(0.5, 0.5)[0]
+    assert rows_of(part.split(0.5, 0.5)) == rows_of(framed.split(0.5, 0.5)[0].split(0.5, 0.5))
+    assert data.split(0.5, 0.5)[1].fingerprints == framed.split(0.5, 0.5)[1].fingerprints
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_is_read_only_keeps_nothing_and_fails_nothing(table, store):
     dataset(str(table), store)

@@ -20,7 +20,7 @@ from rowlock.plan import Last, Plan
 from rowlock.roles import Role, roles_of
 from rowlock.sampling import Sampling, balanced_order, check_sampling, weighted_order
 from rowlock.selection import Selection
-from rowlock.split import split_rows
+from rowlock.split_table import split_table
 from rowlock.table import Table
 
 if TYPE_CHECKING:
@@ -180,9 +180,7 @@ class Dataset(DatasetFacts, DatasetViews):
                 " train, valid = data.split(0.9, 0.1); train, valid = train.fit_statistics(valid)"
             )
         seed = whole_number("seed", seed)
-        strata = None if stratify is None else self._opened.table.codes(stratify, self._selection.chosen)
-        groups = None if group is None else self._opened.table.codes(group, self._selection.chosen)
-        parts = split_rows(len(self), fractions, seed=seed, strata=strata, groups=groups)
+        parts = split_table(self._opened.table, self._selection, fractions, seed=seed, stratify=stratify, group=group)
         return tuple(self._of(self._selection.of(rows)) for rows in parts)
 
     def fit_statistics(self, *others: Dataset, progress: Progress = None) -> tuple[Dataset, ...]:

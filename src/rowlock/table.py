@@ -15,7 +15,7 @@ from rowlock.tables import FileColumns, FrameColumns, frame_of, is_address
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from rowlock.arrays import AnyArray, BoolArray, Int64Array
 
@@ -91,22 +91,22 @@ class Table:
         self.column(name)  # which says best what is wrong with a name
         return self._columns.distinct(name)
 
-    def kept(self, name: str, what: tuple[str, ...], source: Any, make: Callable[[], AnyArray]) -> AnyArray:
-        """Return numbers that are computed from a column; beside a file they are kept, and need not be made again.
+    def kept(self, names: Sequence[str], what: tuple[str, ...], source: Any, make: Callable[[], AnyArray]) -> AnyArray:
+        """Return numbers that are computed from columns; beside a file they are kept, and need not be made again.
 
         Parameters
         ----------
-        name : str
-            The column; of any other content they are made again.
+        names : sequence of str
+            The columns; of any other content the numbers are made again.
         what : tuple of str
-            Which numbers they are.
+            Which numbers they are: beside a file there is one of each, and another takes its place.
         source : Any
             Whatever else they depend on, a version of the way to compute them included: plain values, told apart by
             their `repr`.
         make : callable
             Returns them, an array of one axis; what it raises passes.
         """
-        return make() if name not in self.columns else self._columns.kept(name, what, source, make)
+        return self._columns.kept(names, what, source, make) if set(names) <= set(self.columns) else make()
 
     def keys(self, column: str) -> Keys:
         """Return a column, or the frame's index of that name, as keys; the same column is read once."""

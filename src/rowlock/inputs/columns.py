@@ -193,7 +193,9 @@ class Labels(Input):
         present = _as_text(table.distinct(self.column)).to_list()
         classes = tuple(sorted(present)) if self.classes is None else self.classes
         self._refuse_unknown(present, classes, name)
-        numbers = table.kept(self.column, ("class numbers",), (1, classes), lambda: _numbered(series, present, classes))
+        numbers = table.kept(
+            [self.column], ("class numbers",), (1, classes), lambda: _numbered(series, present, classes)
+        )
         return LabelReader(numbers, classes)
 
     def _refuse_unknown(self, present: list[Any], classes: tuple[Any, ...], name: str) -> None:

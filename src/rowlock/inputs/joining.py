@@ -74,8 +74,9 @@ def rows_by_key(features: Features, matrix: Any, table: Table, keys: Keys, colum
             _refuse_missing(np.flatnonzero(places < 0), matrix, keys, name)
         return places
 
-    identity = matrix.keys_identity
-    return join() if identity is None else table.kept(column, ("rows of", matrix.address), (1, identity, policy), join)
+    if matrix.keys_identity is None:
+        return join()
+    return table.kept([column], ("rows of", matrix.address), (1, matrix.keys_identity, policy), join)
 
 
 def _found(matrix: Any, keys: Keys, name: str) -> AnyArray:

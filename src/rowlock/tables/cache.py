@@ -1,7 +1,7 @@
-"""What is kept beside a table: its columns as mapped Arrow arrays, and what was computed from a column alone.
+"""What is kept beside a table: its columns as mapped Arrow arrays, and what was computed from them alone.
 
 Both are in files that `ArrayFiles` reads and writes. The source of a column is the table's files as they were
-(`TableFiles.identity`); that of something computed is the column's own content, and whatever else went into it.
+(`TableFiles.identity`); that of something computed is the content of columns, and whatever else went into it.
 """
 
 from __future__ import annotations
@@ -74,15 +74,15 @@ class ColumnCache:
             )
         return found
 
-    def kept(self, name: str, content: str, what: tuple[str, ...], source: Any, make: Callable[[], Any]) -> Any:
-        """Return an Arrow array that was computed from a column, from where it lies ready, or made and kept.
+    def kept(self, contents: dict[str, str], what: tuple[str, ...], source: Any, make: Callable[[], Any]) -> Any:
+        """Return an Arrow array that was computed from columns, from where it lies ready, or made and kept.
 
         Keeping it fails no run: where nothing can be written, it is what `make` returns, in memory.
 
         Parameters
         ----------
-        name, content : str
-            The column, and the digest of its content.
+        contents : dict of str to str
+            The columns, and the digests of their contents.
         what : tuple of str
             Which array; of another source it takes the place of the one before.
         source : Any
@@ -92,8 +92,8 @@ class ColumnCache:
         """
         if self._table.num_rows < _KEPT_ROWS:
             return make()
-        which = digest_of(_KEPT_FORMAT, os.fspath(self._table.path), name, what)
-        source = digest_of(content, source)
+        which = digest_of(_KEPT_FORMAT, os.fspath(self._table.path), list(contents), what)
+        source = digest_of(self._table.num_rows, list(contents.values()), source)
         found = self._files.find(which, source)
         if found is not None:
             return found[0]

@@ -16,7 +16,7 @@ from rowlock.tables.cache import ColumnCache
 from rowlock.tables.source import TableFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from rowlock.arrays import AnyArray
 
@@ -67,16 +67,15 @@ class FileColumns:
     def distinct(self, name: str) -> nw.Series[Any]:
         """Return the different values of a column, in any order; looked for once, and kept."""
         series, content = self._column(name)
-        array = self._cache.kept(name, content, ("distinct",), 1, lambda: one_arrow_array(series.unique()))
+        array = self._cache.kept({name: content}, ("distinct",), 1, lambda: one_arrow_array(series.unique()))
         return _as_series(array)
 
-    def kept(self, name: str, what: tuple[str, ...], source: Any, make: Callable[[], AnyArray]) -> AnyArray:
-        """Return numbers that `make` computes from a column, mapped where they were kept; see `ColumnCache.kept`."""
+    def kept(self, names: Sequence[str], what: tuple[str, ...], source: Any, make: Callable[[], AnyArray]) -> AnyArray:
+        """Return numbers that `make` computes from columns, mapped where they were kept; see `ColumnCache.kept`."""
         import pyarrow as pa  # noqa: PLC0415 - loaded on use
 
-        values: AnyArray = self._cache.kept(
-            name, self._column(name)[1], what, source, lambda: pa.array(make())
-        ).to_numpy()
+        contents = {name: self._column(name)[1] for name in names}
+        values: AnyArray = self._cache.kept(contents, what, source, lambda: pa.array(make())).to_numpy()
         return values
 
     def _column(self, name: str) -> tuple[nw.Series[Any], str]:

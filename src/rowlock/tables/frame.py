@@ -10,7 +10,7 @@ import numpy as np
 from rowlock.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from rowlock.arrays import AnyArray
 
@@ -62,7 +62,7 @@ class FrameColumns:
         """Return the different values of a column, in any order."""
         return self._frame[name].unique()
 
-    def kept(self, name: str, what: tuple[str, ...], source: Any, make: Callable[[], AnyArray]) -> AnyArray:  # noqa: ARG002 - as in FileColumns
+    def kept(self, names: Sequence[str], what: tuple[str, ...], source: Any, make: Callable[[], AnyArray]) -> AnyArray:  # noqa: ARG002 - as in FileColumns
         """Return what `make` does: beside a frame nothing is kept."""
         return make()
 
