@@ -23,7 +23,7 @@ __all__ = ["Table"]
 
 
 class Table:
-    """A pandas, polars or Arrow frame, or a Parquet or Arrow file, held as it was when it was given.
+    """A pandas, polars or Arrow frame, or a Parquet, Arrow or CSV file, held as it was when it was given.
 
     Parameters
     ----------
@@ -36,6 +36,8 @@ class Table:
         What becomes of rows whose key an input does not have, for inputs that say nothing else.
     cache : str or path, optional
         Folder for the mapped columns of a file.
+    types : dict of str to str, optional
+        Of columns of a CSV file: ``"text"``, ``"int"``, ``"float"`` or ``"bool"``.
 
     Raises
     ------
@@ -52,10 +54,13 @@ class Table:
         key: str | None = None,
         missing: str = "raise",
         cache: str | os.PathLike[str] | None = None,
+        types: Mapping[str, str] | None = None,
     ) -> None:
         if cache is not None and not is_address(frame):
             raise ConfigError(f"cache={str(cache)!r} is for the columns of a file; a frame is in memory. Leave it out.")
-        self._columns = FileColumns(frame, cache) if is_address(frame) else FrameColumns(frame)
+        if types and not is_address(frame):
+            raise ConfigError("types= is about CSV files; a frame says itself what its columns are. Leave it out.")
+        self._columns = FileColumns(frame, cache, types) if is_address(frame) else FrameColumns(frame)
         self.num_rows = self._columns.num_rows
         if self.num_rows == 0:
             raise ConfigError(f"the table has no rows (columns: {_listed(self.columns)})")

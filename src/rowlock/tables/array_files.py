@@ -1,8 +1,8 @@
-"""Arrow arrays in files of a private folder, each named by what it is, what it was made from, and its own bytes.
+"""Files in a private folder, each named by what it is, what it was made from, and its own bytes.
 
-A file is ``WHICH-SOURCE-CONTENT.arrow``: Arrow IPC, one record batch, uncompressed. Each part of the name is a digest;
-the last is of all bytes of the file, and is compared before anything in it is believed. A file gets its name once it is
-whole.
+A file is ``WHICH-SOURCE-CONTENT.ENDING``. Each part of the name is a digest; the last is of all bytes of the file, and
+is compared before anything in it is believed. A file gets its name once it is whole. Most are arrays, ``.arrow``: Arrow
+IPC, one record batch, uncompressed, to be mapped.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["ArrayFiles", "digest_of"]
 
 _log = logging.getLogger("rowlock")
-_NAME = re.compile(r"[0-9a-f]{16}-[0-9a-f]{16}-[0-9a-f]{16}\.arrow")
+_NAME = re.compile(r"[0-9a-f]{16}-[0-9a-f]{16}-[0-9a-f]{16}\.[a-z]+")
+_ARRAY = ".arrow"
 _BLOCK_WORDS = 1 << 22
 
 
@@ -38,7 +39,7 @@ def digest_of(*facts: Any) -> str:
 
 
 class ArrayFiles:
-    """The arrays in a folder.
+    """The arrays, and other files, in a folder.
 
     Parameters
     ----------
@@ -57,20 +58,34 @@ class ArrayFiles:
         ConfigError
             The folder is not private.
         """
+        for path in self._named(which, source, _ARRAY):
+            memory = _whole(path)
+            array = None if memory is None else _array(memory)
+            if array is not None and num_rows in (None, len(array)):
+                return array, path.stem[-16:]
+            self._remove_damaged(path)
+        return None
+
+    def find_file(self, which: str, source: str, ending: str) -> Path | None:
+        """Return a file whose bytes are as they were written, or None; errors as of `find`."""
+        for path in self._named(which, source, ending):
+            if _whole(path) is not None:
+                return path
+            self._remove_damaged(path)
+        return None
+
+    def _named(self, which: str, source: str, ending: str) -> list[Path]:
         try:
             require_private(self.folder)
             names = [name for name in os.listdir(self.folder) if _NAME.fullmatch(name)]  # noqa: PTH208 - names only
         except OSError:  # not there yet, or not to be read: whoever makes it says why
-            return None
-        for name in names:
-            if name.startswith(f"{which}-{source}-"):
-                found = _mapped(self.folder / name)
-                if found is not None and num_rows in (None, len(found)):
-                    return found, name[-len(".arrow") - 16 : -len(".arrow")]
-                _log.warning("%s is damaged, and is made again", self.folder / name)
-                with contextlib.suppress(OSError):
-                    (self.folder / name).unlink()
-        return None
+            return []
+        return [self.folder / name for name in names if name.startswith(f"{which}-{source}-") and name.endswith(ending)]
+
+    def _remove_damaged(self, path: Path) -> None:
+        _log.warning("%s is damaged, and is made again", path)
+        with contextlib.suppress(OSError):
+            path.unlink()
 
     def add(self, which: str, source: str, batch: Callable[[], Any]) -> int:
         """Write an array in place of what was made from other sources, and return the bytes that it takes.
@@ -86,13 +101,18 @@ class ArrayFiles:
         OSError
             The folder cannot be written to, or the disk is full; what was there before is as it was.
         """
+        return self.add_file(which, source, lambda path: _write(batch(), path), _ARRAY)
+
+    def add_file(self, which: str, source: str, write: Callable[[Path], None], ending: str) -> int:
+        """Write a file as `write` does, into a new file of that path; otherwise as `add`."""
         partial = self.folder / f"{which}.{os.getpid()}-{secrets.token_hex(4)}.partial"
         try:
-            _write(batch(), partial)
+            os.close(open_file(partial, new=True))
+            write(partial)
             num_bytes = partial.stat().st_size
-            whole = f"{which}-{source}-{_digest(_map(partial)):016x}.arrow"
+            whole = f"{which}-{source}-{_digest(_map(partial)):016x}{ending}"
             partial.rename(self.folder / whole)
-            self.remove(which, ".arrow", but=whole)
+            self.remove(which, ending, but=whole)
         finally:
             with contextlib.suppress(OSError):
                 partial.unlink()
@@ -150,7 +170,6 @@ def _is_locked(descriptor: int) -> bool:
 def _write(batch: Any, path: Path) -> None:
     import pyarrow as pa  # noqa: PLC0415 - loaded on use
 
-    os.close(open_file(path, new=True))
     options = pa.ipc.IpcWriteOptions(allow_64bit=True)
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, batch.schema, options=options) as writer:
         writer.write_batch(batch)
@@ -164,16 +183,18 @@ def _map(path: Path) -> Any:
         os.close(descriptor)
 
 
-def _mapped(path: Path) -> Any:
-    """Return the array that a file holds, or None: its bytes are not those that it was named by."""
-    import pyarrow as pa  # noqa: PLC0415 - loaded on use
-
+def _whole(path: Path) -> Any:
+    """Return the bytes of a file, mapped, or None: they are not those that it was named by."""
     try:
         memory = _map(path)
     except (OSError, ValueError):  # vanished, a link, not to be read, or empty
         return None
-    if f"{_digest(memory):016x}" != path.stem[-16:]:
-        return None
+    return memory if f"{_digest(memory):016x}" == path.stem[-16:] else None
+
+
+def _array(memory: Any) -> Any:
+    import pyarrow as pa  # noqa: PLC0415 - loaded on use
+
     return pa.ipc.open_file(pa.BufferReader(pa.py_buffer(memory))).get_batch(0).column(0)
 
 

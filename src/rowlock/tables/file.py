@@ -16,7 +16,7 @@ from rowlock.tables.cache import ColumnCache
 from rowlock.tables.source import TableFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from rowlock.arrays import AnyArray
 
@@ -29,24 +29,31 @@ def is_address(frame: Any) -> bool:
 
 
 class FileColumns:
-    """A Parquet or Arrow file, or a folder of Parquet files; as `FrameColumns`, but for what is in memory.
+    """A Parquet, Arrow or CSV file, or a folder of Parquet files; as `FrameColumns`, but for what is in memory.
 
     Parameters
     ----------
     path : str or path
     cache : str or path, optional
         Folder for the columns; by default what the environment variable ``ROWLOCK_CACHE`` says, else beside the table.
+    types : dict of str to str, optional
+        Of columns of a CSV file: ``"text"``, ``"int"``, ``"float"`` or ``"bool"``.
     """
 
     what = "the table"
     backend = "pyarrow"
     index = None
 
-    def __init__(self, path: str | os.PathLike[str], cache: str | os.PathLike[str] | None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        cache: str | os.PathLike[str] | None,
+        types: Mapping[str, str] | None = None,
+    ) -> None:
         address = Path(os.fspath(path)).absolute()
-        self._files = TableFiles(address)
         chosen = cache or os.environ.get("ROWLOCK_CACHE")
         folder = Path(os.fspath(chosen)).absolute() if chosen else address.with_name(f"{address.name}.rowlock")
+        self._files = TableFiles(address, folder, types)
         self._cache = ColumnCache(self._files, folder)
         self.names = [name for name in self._files.schema.names if name not in self._files.unnamed_index]
         self.num_rows = self._files.num_rows

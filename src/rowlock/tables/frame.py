@@ -45,7 +45,7 @@ class FrameColumns:
             wrapped = nw.from_native(frame, eager_only=True)
         except TypeError as error:
             raise ConfigError(
-                "the table must be a pandas, polars or Arrow frame, or the path of a Parquet or Arrow file, not"
+                "the table must be a pandas, polars or Arrow frame, or the path of a Parquet, Arrow or CSV file, not"
                 f" {type(frame).__name__}"
             ) from error
         except nw.exceptions.DuplicateError as error:
