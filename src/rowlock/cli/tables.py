@@ -108,9 +108,7 @@ def _stream_csv(path: Path, key: str | None, key_type: str | None, text: Iterabl
         cure = "--key-type text" if str(error).startswith(f"column {key!r} ") else "write it as Parquet"
         raise ConfigError(f"{error} (On the command line: {cure}.)") from error
     if key_type == "int" and key in table.column_names and not pa.types.is_integer(table.schema.field(key).type):
-        raise KeyTypeError(
-            f"column {key!r} of {path} holds text, such as {table[key][0]}, and --key-type int was given"
-        )
+        raise KeyTypeError(f"column {key!r} of {path} holds text, such as {table[key][0]}, and not --key-type int")
     return table
 
 
