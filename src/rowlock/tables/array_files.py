@@ -59,8 +59,8 @@ class ArrayFiles:
             The folder is not private.
         """
         for path in self._named(which, source, _ARRAY):
-            memory = _whole(path)
-            array = None if memory is None else _array(memory)
+            file = _whole(path)
+            array = None if file is None else _array(file)
             if array is not None and num_rows in (None, len(array)):
                 return array, path.stem[-16:]
             self._remove_damaged(path)
@@ -110,7 +110,7 @@ class ArrayFiles:
             os.close(open_file(partial, new=True))
             write(partial)
             num_bytes = partial.stat().st_size
-            whole = f"{which}-{source}-{_digest(_map(partial)):016x}{ending}"
+            whole = f"{which}-{source}-{_digest_of_file(_map(partial)):016x}{ending}"
             partial.rename(self.folder / whole)
             self.remove(which, ending, but=whole)
         finally:
@@ -175,27 +175,38 @@ def _write(batch: Any, path: Path) -> None:
         writer.write_batch(batch)
 
 
-def _map(path: Path) -> Any:
+def _map(path: Path) -> mmap.mmap:
     descriptor = open_file(path)
     try:
-        return np.frombuffer(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ), np.uint8)
+        return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
     finally:
         os.close(descriptor)
 
 
-def _whole(path: Path) -> Any:
+def _whole(path: Path) -> mmap.mmap | None:
     """Return the bytes of a file, mapped, or None: they are not those that it was named by."""
     try:
-        memory = _map(path)
+        file = _map(path)
     except (OSError, ValueError):  # vanished, a link, not to be read, or empty
         return None
-    return memory if f"{_digest(memory):016x}" == path.stem[-16:] else None
+    return file if f"{_digest_of_file(file):016x}" == path.stem[-16:] else None
 
 
-def _array(memory: Any) -> Any:
+def _array(file: mmap.mmap) -> Any:
     import pyarrow as pa  # noqa: PLC0415 - loaded on use
 
-    return pa.ipc.open_file(pa.BufferReader(pa.py_buffer(memory))).get_batch(0).column(0)
+    return pa.ipc.open_file(pa.BufferReader(pa.py_buffer(file))).get_batch(0).column(0)
+
+
+def _digest_of_file(file: mmap.mmap) -> int:
+    """Return the digest of a file that is read once in order, and afterwards anyhow."""
+    is_advised = hasattr(mmap, "MADV_SEQUENTIAL")
+    if is_advised:
+        file.madvise(mmap.MADV_SEQUENTIAL)
+    digest = _digest(np.frombuffer(file, np.uint8))
+    if is_advised:
+        file.madvise(mmap.MADV_NORMAL)
+    return digest
 
 
 def _digest(memory: Any) -> int:
