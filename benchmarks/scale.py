@@ -2,9 +2,10 @@
 
 For each size it writes a Parquet table (a key, a path, a label, a number) and a feature store of as many keys in
 another order, both in a stream, and measures in processes of their own: opening and a stratified split with nothing
-kept beside the table (cold), both again (warm), the first batch, the state of a run, rows a second. Pictures are virtual: a
-reader takes the path of each row and writes the key that it names into the pixels, and every batch is checked by value:
-pixels, features, label, number and key must be of one row. Beside it, as a reference, the same from a pandas frame.
+kept beside the table (cold), both again (warm), the first batch, the state of a run, rows a second. Pictures are
+virtual: a reader takes the path of each row and writes the key that it names into the pixels. Every batch is checked by
+value: pixels, features, label, number and key must be of one row. Beside it, as a reference, the same from a pandas
+frame.
 
 Memory is that of the process, peak over its life: anonymous (its own) apart from mapped (which the system may take
 back).

@@ -128,7 +128,7 @@ def test_types_that_are_named_hold(path):
 )
 def test_a_type_that_changes_later_is_an_error_that_says_where_and_what_to_do(path, small_blocks, first, later, cure):
     lines = [f"{first},0"] * NUM_ROWS
-    lines[NUM_ROWS - 5] = f"{later},0"
+    lines[NUM_ROWS - 5] = lines[NUM_ROWS - 3] = f"{later},0"  # the first of them is told
     write(path, "x,y", lines)
     with pytest.raises(ConfigError) as caught:
         read(path)

@@ -113,6 +113,8 @@ def typed_batches(path: Path, types: Mapping[str, CsvType]) -> Iterator[Any]:
                 batch = next(stream, None)
             if batch is None:
                 break
+            if not batch.num_rows:  # it would tell nothing of the types
+                continue
             if kinds is None:
                 kinds = {name: types.get(name) or type_of(batch.column(name)) for name in batch.schema.names}
             yield _typed(path, batch, kinds, types, first_row)

@@ -77,8 +77,15 @@ def converted(texts: Any, kind: str, *, named: bool) -> Any:
 
 
 def first_misfit(texts: Any, kind: str, *, named: bool) -> int:
-    """Return the place of the first text that `converted` refuses."""
-    return next(place for place in range(len(texts)) if converted(texts.slice(place, 1), kind, named=named) is None)
+    """Return the place of the first text that `converted` refuses; one of them is."""
+    low, high = 0, len(texts)
+    while high - low > 1:  # none before `low`, one before `high`
+        middle = (low + high) // 2
+        if converted(texts.slice(low, middle - low), kind, named=named) is None:
+            high = middle
+        else:
+            low = middle
+    return low
 
 
 def _with_gaps(texts: Any, missing: tuple[str, ...]) -> Any:
