@@ -258,11 +258,33 @@ def test_many_hashes_are_sorted_and_found_as_numpy_does(num_words, num_bits, see
     ordered, order = np.empty_like(words), np.empty(num_words, np.int64)
     sort_words(words, ordered, order)
     assert np.array_equal(ordered, np.sort(words))
-    assert np.array_equal(words[order], ordered)
+    assert np.array_equal(order, np.argsort(words, kind="stable"))
     stored = np.sort(rng.choice(words, num_words // 2)) if num_words else words
     places = np.empty(num_words, np.int64)
     locate(stored, ordered, places)
     assert np.array_equal(places, np.searchsorted(stored, ordered))
+
+
+def unmixed(words):
+    """Return the numbers that have these hashes: the steps of ``mix64`` backwards."""
+    words = words.copy()
+    for shift, factor in ((31, 0x94D049BB133111EB), (27, 0xBF58476D1CE4E5B9)):
+        words ^= words >> np.uint64(shift) ^ words >> np.uint64(2 * shift)
+        words *= np.uint64(pow(factor, -1, 2**64))
+    words ^= words >> np.uint64(30) ^ words >> np.uint64(60)
+    return (words - np.uint64(0x9E3779B97F4A7C15)).view(np.int64)
+
+
+def test_keys_that_were_chosen_to_have_nearly_the_same_hash_are_found_all_the_same(rng):
+    """So many that a sort that takes the square of their number of steps would not end in time."""
+    num_keys = 1_500_000
+    lower = np.unique(rng.integers(0, 2**42, num_keys + 1000, np.uint64))[:num_keys]
+    numbers = rng.permutation(unmixed(np.uint64(0xABCDE) << np.uint64(44) | lower))
+    stored = Keys.of(numbers, "x")
+    assert np.array_equal(np.unique(stored.hash() >> np.uint64(42)), [0xABCDE << 2])
+    order = rng.permutation(num_keys)
+    index = KeyIndex([SortedRun.of(stored.hash(), 0)], lambda: stored, "int", "store")
+    assert np.array_equal(index.find(Keys.of(numbers[order], "x")), order)
 
 
 @pytest.mark.parametrize("kind", [np.int64, str])

@@ -387,7 +387,6 @@ def test_damage_within_a_file_is_an_error_or_the_right_values(tmp_path, rng):
     ("make", "kind", "message"),
     [
         (lambda path: path, SourceNotFoundError, "there is no table at"),
-        (lambda path: touched(path.with_suffix(".csv"), b"a,b\n1,2\n"), ConfigError, "would have to be guessed"),
         (lambda path: touched(path, b"something else"), ConfigError, "neither Parquet nor an Arrow file"),
         (lambda path: made(path / "."), ConfigError, "holds no .parquet files"),
         (lambda path: made(path / "a").parent, ConfigError, r"holds folders \('a', ...\)"),

@@ -44,7 +44,7 @@ class Dataset(DatasetParts, DatasetViews):
     ----------
     frame : pandas.DataFrame, polars.DataFrame, pyarrow.Table, ..., or str or path
         The table, given once; everything else names its columns. Later changes to it have no effect here. Or the
-        address of a Parquet or Arrow IPC (Feather) file, or of a folder of Parquet files, which may be larger than
+        address of a Parquet, Arrow IPC (Feather) or CSV file, or of a folder of Parquet files, which may be larger than
         memory: the columns that are needed are converted once, kept in `cache`, and mapped.
     inputs : dict of str to Input
         What a model gets, under the names of its inputs: `Images`, `Features`, `Columns`, ...
@@ -60,6 +60,8 @@ class Dataset(DatasetParts, DatasetViews):
     cache : str or path, optional
         Folder for the columns of a table that is a file; by default what the environment variable ``ROWLOCK_CACHE``
         says, else beside the table, ``table.parquet.rowlock``. It may be deleted at any time.
+    types : dict of str to {"text", "int", "float", "bool"}, optional
+        What columns of a CSV file are, where their first values do not tell: ``{"house_id": "text"}``.
 
     Raises
     ------
@@ -80,11 +82,12 @@ class Dataset(DatasetParts, DatasetViews):
         sample_weight: str | None = None,
         missing: str = "raise",
         cache: str | os.PathLike[str] | None = None,
+        types: Mapping[str, str] | None = None,
     ) -> None:
         if missing not in ("raise", "drop"):
             raise ConfigError(f"missing must be 'raise' or 'drop', not {missing!r}")
         named = roles_of(inputs, target, sample_weight)
-        table = Table(frame, key=key, missing=missing, cache=cache)
+        table = Table(frame, key=key, missing=missing, cache=cache, types=types)
         keys = table.row_keys()
         slots = tuple(Slot(role, name, what.open(table, name or role)) for role, name, what in named)
         self._opened = Opened(table, keys, slots, tuple(named))

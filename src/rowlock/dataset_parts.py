@@ -13,7 +13,7 @@ from rowlock.dataset_facts import DatasetFacts
 from rowlock.errors import AlignmentError, ConfigError
 from rowlock.inputs.base import check_rows
 from rowlock.masks import rows_where
-from rowlock.split import split_rows
+from rowlock.split_table import split_table
 
 if TYPE_CHECKING:
     import os
@@ -127,7 +127,5 @@ class DatasetParts(DatasetFacts, ABC):
                 " train, valid = data.split(0.9, 0.1); train, valid = train.fit_statistics(valid)"
             )
         seed = whole_number("seed", seed)
-        strata = None if stratify is None else self._opened.table.codes(stratify, self._selection.chosen)
-        groups = None if group is None else self._opened.table.codes(group, self._selection.chosen)
-        parts = split_rows(len(self), fractions, seed=seed, strata=strata, groups=groups)
+        parts = split_table(self._opened.table, self._selection, fractions, seed=seed, stratify=stratify, group=group)
         return tuple(self._of(self._selection.of(rows)) for rows in parts)

@@ -20,6 +20,8 @@ _WORDS_OUT = types.Array(types.uint64, 1, "C")
 
 _DIGIT = np.uint64(11)
 _MASK = np.uint64(2047)
+_UPPER = np.uint64(42)
+_FEW = 64  # a pass over 11 bits looks at 2048 counts, however few words there are
 
 
 @numba.njit(types.void(_WORDS, _ROWS, types.uint64, _WORDS_OUT, _ROWS_OUT), nogil=True, cache=True)
@@ -38,24 +40,43 @@ def _by_digit(words: UInt64Array, order: Int64Array, shift: np.uint64, out: UInt
         out_order[place] = order[i]
 
 
+@numba.njit(types.void(_WORDS_OUT, _ROWS_OUT), nogil=True, cache=True)
+def _by_insertion(words: UInt64Array, order: Int64Array) -> None:
+    for i in range(1, words.size):
+        word, place = words[i], order[i]
+        j = i - 1
+        while j >= 0 and words[j] > word:
+            words[j + 1], order[j + 1] = words[j], order[j]
+            j -= 1
+        words[j + 1], order[j + 1] = word, place
+
+
 @numba.njit(types.void(_WORDS, _WORDS_OUT, _ROWS_OUT), nogil=True, cache=True)
 def sort_words(words: UInt64Array, out: UInt64Array, order: Int64Array) -> None:
-    """Write hashes in ascending order, and where each stood; in time linear in their number.
+    """Write hashes in ascending order, equal ones as they came, and where each stood; in time linear in their number.
 
-    Two passes of a radix sort over the upper 22 bits. Hashes are uniform, so what is left is about in order,
-    and an insertion sort has few steps to do.
+    Two passes of a radix sort over the upper 22 bits. Hashes are uniform, so that hardly any agree in these, and an
+    insertion sort has few steps to do. Keys may be chosen so that many agree: these take the passes over the lower
+    bits as well.
     """
     places = np.arange(words.size)
     half, half_order = np.empty_like(words), np.empty_like(places)
-    _by_digit(words, places, np.uint64(42), half, half_order)
-    _by_digit(half, half_order, np.uint64(53), out, order)
-    for i in range(1, words.size):
-        word, place = out[i], order[i]
-        j = i - 1
-        while j >= 0 and out[j] > word:
-            out[j + 1], order[j + 1] = out[j], order[j]
-            j -= 1
-        out[j + 1], order[j + 1] = word, place
+    _by_digit(words, places, _UPPER, half, half_order)
+    _by_digit(half, half_order, _UPPER + _DIGIT, out, order)
+    start = 0
+    while start < words.size:
+        stop = start + 1
+        while stop < words.size and out[stop] >> _UPPER == out[start] >> _UPPER:
+            stop += 1
+        if stop - start <= _FEW:
+            _by_insertion(out[start:stop], order[start:stop])
+        else:
+            for lower in range(0, 4, 2):
+                shift = np.uint64(lower) * _DIGIT
+                _by_digit(out[start:stop], order[start:stop], shift, half[start:stop], half_order[start:stop])
+                shift += _DIGIT
+                _by_digit(half[start:stop], half_order[start:stop], shift, out[start:stop], order[start:stop])
+        start = stop
 
 
 @numba.njit(types.void(_WORDS, _WORDS, _ROWS_OUT), nogil=True, cache=True)

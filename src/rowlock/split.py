@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rowlock.arrays import AnyArray, Int64Array
 
-__all__ = ["split_rows"]
+__all__ = ["check_fractions", "split_rows"]
 
 _BLOCK_ROWS = 1 << 20
 _EPOCH = -1  # no epoch of training has this number, so that a split never repeats a training order
@@ -55,7 +55,7 @@ def split_rows(
     ConfigError
         Shares that do not add up to 1, or a part that would get no row.
     """
-    _check_fractions(fractions)
+    check_fractions(fractions)
     shares = np.array(fractions, float)
     shares /= shares.sum()
     classes = np.zeros(num_rows, np.uint8) if strata is None else strata
@@ -81,7 +81,8 @@ def _rows_of(part_of_row: AnyArray, part: int) -> AnyArray:
     return np.concatenate([rows.astype(row_type(len(part_of_row))) for rows in chosen])
 
 
-def _check_fractions(fractions: Sequence[float]) -> None:
+def check_fractions(fractions: Sequence[float]) -> None:
+    """Refuse shares that are not positive, or do not add up to 1."""
     usable = all(isinstance(share, (int, float, np.floating)) and share > 0 for share in fractions)
     if not fractions or not usable or not math.isclose(sum(fractions), 1.0, abs_tol=1e-6):
         raise ConfigError(

@@ -15,7 +15,7 @@ from rowlock.tables import FileColumns, FrameColumns, frame_of, is_address
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from rowlock.arrays import AnyArray, BoolArray, Int64Array
 
@@ -23,7 +23,7 @@ __all__ = ["Table"]
 
 
 class Table:
-    """A pandas, polars or Arrow frame, or a Parquet or Arrow file, held as it was when it was given.
+    """A pandas, polars or Arrow frame, or a Parquet, Arrow or CSV file, held as it was when it was given.
 
     Parameters
     ----------
@@ -36,6 +36,8 @@ class Table:
         What becomes of rows whose key an input does not have, for inputs that say nothing else.
     cache : str or path, optional
         Folder for the mapped columns of a file.
+    types : dict of str to str, optional
+        Of columns of a CSV file: ``"text"``, ``"int"``, ``"float"`` or ``"bool"``.
 
     Raises
     ------
@@ -52,10 +54,13 @@ class Table:
         key: str | None = None,
         missing: str = "raise",
         cache: str | os.PathLike[str] | None = None,
+        types: Mapping[str, str] | None = None,
     ) -> None:
         if cache is not None and not is_address(frame):
             raise ConfigError(f"cache={str(cache)!r} is for the columns of a file; a frame is in memory. Leave it out.")
-        self._columns = FileColumns(frame, cache) if is_address(frame) else FrameColumns(frame)
+        if types and not is_address(frame):
+            raise ConfigError("types= is about CSV files; a frame says itself what its columns are. Leave it out.")
+        self._columns = FileColumns(frame, cache, types) if is_address(frame) else FrameColumns(frame)
         self.num_rows = self._columns.num_rows
         if self.num_rows == 0:
             raise ConfigError(f"the table has no rows (columns: {_listed(self.columns)})")
@@ -85,6 +90,28 @@ class Table:
                 f" Its columns are {_listed(self.columns)}."
             )
         return self._columns.series(name)
+
+    def distinct(self, name: str) -> nw.Series[Any]:
+        """Return the different values of a column, in any order."""
+        self.column(name)  # which says best what is wrong with a name
+        return self._columns.distinct(name)
+
+    def kept(self, names: Sequence[str], what: tuple[str, ...], source: Any, make: Callable[[], AnyArray]) -> AnyArray:
+        """Return numbers that are computed from columns; beside a file they are kept, and need not be made again.
+
+        Parameters
+        ----------
+        names : sequence of str
+            The columns; of any other content the numbers are made again.
+        what : tuple of str
+            Which numbers they are: beside a file there is one of each, and another takes its place.
+        source : Any
+            Whatever else they depend on, a version of the way to compute them included: plain values, told apart by
+            their `repr`.
+        make : callable
+            Returns them, an array of one axis; what it raises passes.
+        """
+        return self._columns.kept(names, what, source, make) if set(names) <= set(self.columns) else make()
 
     def keys(self, column: str) -> Keys:
         """Return a column, or the frame's index of that name, as keys; the same column is read once."""

@@ -13,13 +13,14 @@ from rowlock.sources.csv_header import require_header
 from rowlock.sources.registry import recognise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["ROOT_ENTRY", "read_table", "recorded_root"]
 
 ROOT_ENTRY: Final = b"rowlock.root"
 """Under this name, a table made by ``rowlock table`` says where its pictures are."""
 
+_UNFOLDED = 6
 _WHOLE = r"^(0|-?[1-9][0-9]{0,18})$"  # a whole number exactly as Python writes it, so that "007" is never 7
 
 
@@ -41,7 +42,8 @@ def read_table(path: Path, *, key: str | None = None, key_type: str | None = Non
     Returns
     -------
     pyarrow.Table
-        Mapped where it would take more than an eighth of the memory; see ``docs/tables.md``.
+        Mapped where it would take more than an eighth of the memory; see ``docs/tables.md``. What the columns of
+        such a large CSV file are, their first values must tell.
 
     Raises
     ------
@@ -56,7 +58,8 @@ def read_table(path: Path, *, key: str | None = None, key_type: str | None = Non
         return _mapped(path)
     kind = recognise(path)
     if kind == "csv":
-        return _read_csv(path, key, key_type, text)
+        read = _read_csv if _may_be_read(path) else _stream_csv
+        return read(path, key, key_type, text)
     if key_type is not None:
         raise ConfigError(f"--key-type is about CSV files; {path} says itself what its keys are")
     with reading(str(path)):
@@ -78,10 +81,35 @@ def _fits(metadata: Any) -> bool:
     return bool(num_bytes < memory_limit_bytes() // 8)
 
 
-def _mapped(path: Path) -> Any:
+def _may_be_read(path: Path) -> bool:
+    """Return whether a CSV file takes so little memory that it may be read whole; compressed ones unfold."""
+    unfolded = 1 if path.suffix.lower() == ".csv" else _UNFOLDED
+    return path.stat().st_size * unfolded < memory_limit_bytes() // 8
+
+
+def _mapped(path: Path, types: Mapping[str, str] | None = None) -> Any:
     from rowlock.table import Table
 
-    return Table(path).take(None)
+    return Table(path, types=types).take(None)
+
+
+def _stream_csv(path: Path, key: str | None, key_type: str | None, text: Iterable[str]) -> Any:
+    """Return a large CSV file, mapped; what a column is, its first values tell, or an error does."""
+    import pyarrow as pa
+
+    types = dict.fromkeys(text, "text")
+    if key is not None and key_type == "text":
+        types[key] = key_type
+    try:
+        table = _mapped(path, types)
+    except ConfigError as error:
+        if "types=" not in str(error):
+            raise
+        cure = "--key-type text" if str(error).startswith(f"column {key!r} ") else "write it as Parquet"
+        raise ConfigError(f"{error} (On the command line: {cure}.)") from error
+    if key_type == "int" and key in table.column_names and not pa.types.is_integer(table.schema.field(key).type):
+        raise KeyTypeError(f"column {key!r} of {path} holds text, such as {table[key][0]}, and not --key-type int")
+    return table
 
 
 def recorded_root(table: Any) -> Path | None:

@@ -190,9 +190,23 @@ class Labels(Input):
             )
         if series.null_count():
             _refuse_missing(np.flatnonzero(series.is_null().to_numpy()), self.column, name)
-        present = _as_text(series.unique()).to_list()
+        present = _as_text(table.distinct(self.column)).to_list()
         classes = tuple(sorted(present)) if self.classes is None else self.classes
-        return LabelReader(_numbered(series, present, classes, name, self.column), classes)
+        self._refuse_unknown(present, classes, name)
+        numbers = table.kept(
+            [self.column], ("class numbers",), (1, classes), lambda: _numbered(series, present, classes)
+        )
+        return LabelReader(numbers, classes)
+
+    def _refuse_unknown(self, present: list[Any], classes: tuple[Any, ...], name: str) -> None:
+        known = set(classes)
+        unknown = [value for value in present if value not in known]
+        if unknown:
+            hint = nearest(str(unknown[0]), map(str, classes))
+            raise ConfigError(
+                f"{name!r}: column {self.column!r} holds {unknown[0]!r} ({len(unknown)} such value(s)), which is"
+                f" not among its classes {list(classes)!r}.{hint}"
+            )
 
     def opened_as(self, reader: Reader) -> None:
         """Keep the classes, so that a second frame is numbered alike."""
@@ -214,15 +228,8 @@ class LabelReader(ArrayReader):
         return f"{super().fingerprint}:{names}"
 
 
-def _numbered(series: nw.Series[Any], present: list[Any], classes: tuple[Any, ...], name: str, column: str) -> AnyArray:
+def _numbered(series: nw.Series[Any], present: list[Any], classes: tuple[Any, ...]) -> AnyArray:
     numbers = {label: number for number, label in enumerate(classes)}
-    unknown = [value for value in present if value not in numbers]
-    if unknown:
-        hint = nearest(str(unknown[0]), map(str, numbers))
-        raise ConfigError(
-            f"{name!r}: column {column!r} holds {unknown[0]!r} ({len(unknown)} such value(s)), which is"
-            f" not among its classes {list(numbers)!r}.{hint}"
-        )
     codes = [numbers[value] for value in present]
     found = np.empty(len(series), np.int32)
 
@@ -288,14 +295,17 @@ def _held(series: nw.Series[Any], dtype: np.dtype[Any]) -> AnyArray | None:
     native: Any = series.to_native()
     if getattr(native, "num_chunks", 0) != 1 or native.null_count or series.dtype == nw.Boolean:
         return None
-    if (
-        series.dtype.is_decimal()
-        or native.type.to_pandas_dtype() != dtype
-        or (dtype.kind == "f" and _gaps(series).any())
-    ):
+    if series.dtype.is_decimal() or native.type.to_pandas_dtype() != dtype:
         return None
     values: AnyArray = native.chunk(0).to_numpy()
-    return values
+    return None if dtype.kind == "f" and _has_nan(values) else values
+
+
+def _has_nan(values: AnyArray) -> bool:
+    """Return whether one of some numbers is NaN: then the least of them is, which is soon found."""
+    starts = range(0, len(values), _BLOCK_ROWS)
+    with np.errstate(invalid="ignore"):
+        return any(bool(np.isnan(values[start : start + _BLOCK_ROWS].min())) for start in starts)
 
 
 def _gaps(series: nw.Series[Any]) -> BoolArray:

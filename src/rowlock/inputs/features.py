@@ -149,8 +149,9 @@ class Features(Input):
             require_no_other_key(self, matrix, table, name)
             reader = FeatureReader(matrix, rows_by_number(self, matrix, table, name), None, choice, spec)
         else:
-            keys = table.keys(key_column(self, matrix, table, name))
-            reader = FeatureReader(matrix, rows_by_key(self, matrix, table, keys, name), keys, choice, spec)
+            column = key_column(self, matrix, table, name)
+            keys = table.keys(column)
+            reader = FeatureReader(matrix, rows_by_key(self, matrix, table, keys, column, name), keys, choice, spec)
         if self.scaling is None:
             return reader
         return ScaledReader(reader, self.scaling, _statistics(self.scaling, matrix, choice, name), name)
@@ -189,8 +190,7 @@ class FeatureReader(Reader):
             matrix.columns[i] for i in (range(matrix.num_columns) if columns is None else columns)
         ]
         self.column_names = None if names is None else tuple(names)
-        missing = np.flatnonzero(places < 0)
-        self.missing_rows = missing if len(missing) else None
+        self.missing_rows = np.flatnonzero(places < 0) if places.min(initial=0) < 0 else None
 
     def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:  # noqa: ARG002 - as in Reader
         check_rows(rows, len(self._places))

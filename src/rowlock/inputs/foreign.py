@@ -75,6 +75,9 @@ class ForeignMatrix:
         self.wanted_bytes = self.decoded_bytes = 0
         self._counting = threading.Lock()
 
+    keys_identity = None
+    """Nothing in a foreign file proves a row to be its key's, so that no join to it is kept."""
+
     @property
     def access_cost(self) -> AccessCost:
         """What shuffled batches cost, before any was read."""

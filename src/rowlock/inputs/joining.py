@@ -60,22 +60,42 @@ def require_no_other_key(features: Features, matrix: Any, table: Table, name: st
     )  # fmt: skip
 
 
-def rows_by_key(features: Features, matrix: Any, table: Table, keys: Keys, name: str) -> AnyArray:
-    """Return the matrix' row of every row of the table, as `row_type`; -1 where it has none and may be dropped."""
+def rows_by_key(features: Features, matrix: Any, table: Table, keys: Keys, column: str, name: str) -> AnyArray:
+    """Return the matrix' row of every row of the table, as `row_type`; -1 where it has none and may be dropped.
+
+    Beside a table that is a file they are kept, for these keys of the table and those of the store. A row that is
+    gathered is proved to be its key's by the store all the same, so that no file of places can lead to a wrong row.
+    """
+    policy = features.missing or table.missing
+
+    def join() -> AnyArray:
+        places = _found(matrix, keys, name)
+        if policy == "raise":
+            _refuse_missing(np.flatnonzero(places < 0), matrix, keys, name)
+        return places
+
+    if matrix.keys_identity is None:
+        return join()
+    return table.kept([column], ("rows of", matrix.address), (1, matrix.keys_identity, policy), join)
+
+
+def _found(matrix: Any, keys: Keys, name: str) -> AnyArray:
     places = np.empty(len(keys), row_type(matrix.num_rows))
 
     def join(start: int, stop: int) -> None:
         places[start:stop] = matrix.find(keys.take(slice(start, stop)), f"the frame's key of input {name!r}")
 
     for_blocks(join, len(keys), _JOINED_ROWS)
-    missing = np.flatnonzero(places < 0)
-    if len(missing) and (features.missing or table.missing) == "raise":
+    return places
+
+
+def _refuse_missing(missing: Int64Array, matrix: Any, keys: Keys, name: str) -> None:
+    if len(missing):
         raise MissingKeysError(
             f"{name!r}: {len(missing):,} of {len(keys):,} rows have a key that is not in {matrix.address}"
             f" ({matrix.num_rows:,} keys): {keys.describe(missing)}. Nothing was loaded. Add them to the store,"
             " leave these rows out of the frame, or pass missing='drop'."
         )
-    return places
 
 
 def rows_by_number(features: Features, matrix: Any, table: Table, name: str) -> Int64Array:

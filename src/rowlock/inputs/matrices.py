@@ -42,6 +42,11 @@ class StoredMatrix:
         """The store's own."""
         return self.store.fingerprint
 
+    @property
+    def keys_identity(self) -> str:
+        """What no store has whose rows have other keys."""
+        return self.store.keys_identity
+
     def extends(self, fingerprint: str) -> bool:
         """Return whether the store is that one, or has rows appended to it."""
         return self.store.extends(fingerprint)

@@ -119,7 +119,8 @@ class PathColumn:
         first, stop = int(self._offsets[0]), int(self._offsets[-1])
         values = np.frombuffer(self._values, np.uint8, stop)
         starts = range(first, stop, _BLOCK_BYTES)
-        found = [start + np.flatnonzero(values[start : start + _BLOCK_BYTES] == 0) for start in starts]
+        blocks = ((start, values[start : start + _BLOCK_BYTES]) for start in starts)
+        found = [start + np.flatnonzero(block == 0) for start, block in blocks if not block.min()]  # hardly ever any
         positions = np.concatenate([np.empty(0, np.int64), *found])
         return np.unique(np.searchsorted(self._offsets, positions, side="right") - 1)
 

@@ -49,13 +49,15 @@ def require_header(path: Path, key: str | None, columns: Sequence[str | int] | N
     if names and all(map(_NUMBER.fullmatch, names)) and not _counts(names):
         raise ConfigError(
             f"{path} has no header: its first line is all numbers, {', '.join(names[:4])}. Add a line of names; or use"
-            " pandas.read_csv(header=None) and give the frame to rl.pack. If these are names, choose columns with"
+            " pandas.read_csv(header=None) and give the frame. If these are names, choose columns with"
             " columns= (--columns)."
         )
     unnamed = next((place for place, name in enumerate(names, 1) if not name and name != key), None)
     if unnamed is not None:
         why = " (pandas writes its index so)" if unnamed == 1 else ""
-        raise ConfigError(f"{path}: column {unnamed} has no name{why}: choose columns with --columns / columns=")
+        raise ConfigError(
+            f"{path}: column {unnamed} has no name{why}: choose columns with --columns / columns=, or give it one"
+        )
 
 
 def _counts(names: list[str]) -> bool:

@@ -78,6 +78,11 @@ class CommitFacts(ABC):
         return f"{self._commit.uuid}:{self._commit.num_rows}:{self._commit.rows_digest}"
 
     @property
+    def keys_identity(self) -> str:
+        """``uuid:rows:digest`` of the keys alone: what is the same, as long as each key has the row that it has."""
+        return f"{self._commit.uuid}:{self._commit.num_rows}:{self._commit.keys_digest}"
+
+    @property
     def _description(self) -> str:
         commit = self._commit
         keys = f"{commit.key_kind} keys {commit.key_name or ''}".rstrip() if commit.key_kind else "no keys"

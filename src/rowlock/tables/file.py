@@ -16,6 +16,8 @@ from rowlock.tables.cache import ColumnCache
 from rowlock.tables.source import TableFiles
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from rowlock.arrays import AnyArray
 
 __all__ = ["FileColumns", "is_address"]
@@ -27,46 +29,69 @@ def is_address(frame: Any) -> bool:
 
 
 class FileColumns:
-    """A Parquet or Arrow file, or a folder of Parquet files; as `FrameColumns`, but for what is in memory.
+    """A Parquet, Arrow or CSV file, or a folder of Parquet files; as `FrameColumns`, but for what is in memory.
 
     Parameters
     ----------
     path : str or path
     cache : str or path, optional
         Folder for the columns; by default what the environment variable ``ROWLOCK_CACHE`` says, else beside the table.
+    types : dict of str to str, optional
+        Of columns of a CSV file: ``"text"``, ``"int"``, ``"float"`` or ``"bool"``.
     """
 
     what = "the table"
     backend = "pyarrow"
     index = None
 
-    def __init__(self, path: str | os.PathLike[str], cache: str | os.PathLike[str] | None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        cache: str | os.PathLike[str] | None,
+        types: Mapping[str, str] | None = None,
+    ) -> None:
         address = Path(os.fspath(path)).absolute()
-        self._files = TableFiles(address)
         chosen = cache or os.environ.get("ROWLOCK_CACHE")
         folder = Path(os.fspath(chosen)).absolute() if chosen else address.with_name(f"{address.name}.rowlock")
+        self._files = TableFiles(address, folder, types)
         self._cache = ColumnCache(self._files, folder)
         self.names = [name for name in self._files.schema.names if name not in self._files.unnamed_index]
         self.num_rows = self._files.num_rows
-        self._series: dict[str, nw.Series[Any]] = {}
+        self._mapped: dict[str, tuple[nw.Series[Any], str]] = {}
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
         """Columns are mapped anew where it arrives."""
-        return {**self.__dict__, "_series": {}, "_lock": None}
+        return {**self.__dict__, "_mapped": {}, "_lock": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=threading.Lock())
 
     def series(self, name: str) -> nw.Series[Any]:
         """Return a column, mapped."""
-        with self._lock:
-            if name not in self._series:
-                import pyarrow as pa  # noqa: PLC0415 - loaded on use
+        return self._column(name)[0]
 
-                column = pa.chunked_array([self._cache.column(name)])
-                self._series[name] = nw.from_native(column, series_only=True)
-            return self._series[name]
+    def distinct(self, name: str) -> nw.Series[Any]:
+        """Return the different values of a column, in any order; looked for once, and kept."""
+        series, content = self._column(name)
+        array = self._cache.kept({name: content}, ("distinct",), 1, lambda: one_arrow_array(series.unique()))
+        return _as_series(array)
+
+    def kept(self, names: Sequence[str], what: tuple[str, ...], source: Any, make: Callable[[], AnyArray]) -> AnyArray:
+        """Return numbers that `make` computes from columns, mapped where they were kept; see `ColumnCache.kept`."""
+        import pyarrow as pa  # noqa: PLC0415 - loaded on use
+
+        contents = {name: self._column(name)[1] for name in names}
+        values: AnyArray = self._cache.kept(contents, what, source, lambda: pa.array(make())).to_numpy()
+        return values
+
+    def _column(self, name: str) -> tuple[nw.Series[Any], str]:
+        """Return a column and the digest of its content."""
+        with self._lock:
+            if name not in self._mapped:
+                array, content = self._cache.column(name)
+                self._mapped[name] = _as_series(array), content
+            return self._mapped[name]
 
     def index_values(self) -> AnyArray | None:
         """Return the values of the index that pandas stored with the table, or None."""
@@ -99,3 +124,9 @@ class FileColumns:
                 " them, data.column(name)."
             )
         return pa.table({name: column.take(pa.array(rows)) for name, column in columns.items()})
+
+
+def _as_series(array: Any) -> nw.Series[Any]:
+    import pyarrow as pa  # noqa: PLC0415 - loaded on use
+
+    return nw.from_native(pa.chunked_array([array]), series_only=True)

@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["ArrowTable", "ParquetTable", "open_table_file"]
+__all__ = ["ArrowTable", "ParquetTable", "is_csv", "open_table_file"]
 
 _BLOCK_ROWS = 1 << 17
-_TEXT_TABLES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".jsonl", ".json")
+_CSV = (".csv", ".csv.gz", ".csv.bz2", ".csv.zst")
+_TEXT_TABLES = (".tsv", ".txt", ".tsv.gz", ".jsonl", ".json")
 
 
 class ParquetTable:
@@ -81,6 +82,14 @@ class ArrowTable:
         return pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=places, use_threads=False))
 
 
+def is_csv(path: Path) -> bool:
+    """Return whether a file is CSV: by its name, because there is no mark in it, unless it has that of another kind."""
+    if path.is_dir() or not path.name.lower().endswith(_CSV):
+        return False
+    with reading(str(path)), path.open("rb") as file:
+        return file.read(6)[:4] not in (b"PAR1", b"ARRO")
+
+
 def open_table_file(path: Path) -> ParquetTable | ArrowTable:
     """Open a file by its content.
 
@@ -89,7 +98,7 @@ def open_table_file(path: Path) -> ParquetTable | ArrowTable:
     SourceNotFoundError
         There is none.
     ConfigError
-        It is text, whose types would have to be guessed, or something else.
+        It is text of another kind than CSV, or something else.
     SourceError
         It is damaged or cut off.
     """
@@ -106,9 +115,8 @@ def open_table_file(path: Path) -> ParquetTable | ArrowTable:
         return ArrowTable(path)
     if path.name.lower().endswith(_TEXT_TABLES):
         raise ConfigError(
-            f"{path} is text, and what type its columns are would have to be guessed: keys such as 007 would lose"
-            " their zeros. Say the types once, and write Parquet: pandas.read_csv(..., dtype={'object_id': str})"
-            ".to_parquet(...), or, larger than memory, polars.scan_csv(..., schema_overrides=...).sink_parquet(...)."
+            f"{path} is text that is not read here: only CSV with commas is (.csv). Convert it once, to Parquet,"
+            " with pandas or, larger than memory, polars.scan_csv(..., separator=...).sink_parquet(...)."
         )
     raise ConfigError(
         f"{path} is neither Parquet nor an Arrow file (it begins with {magic!r}). If it was one, it is damaged or not"

@@ -10,6 +10,8 @@ import numpy as np
 from rowlock.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from rowlock.arrays import AnyArray
 
 __all__ = ["FrameColumns"]
@@ -43,7 +45,7 @@ class FrameColumns:
             wrapped = nw.from_native(frame, eager_only=True)
         except TypeError as error:
             raise ConfigError(
-                "the table must be a pandas, polars or Arrow frame, or the path of a Parquet or Arrow file, not"
+                "the table must be a pandas, polars or Arrow frame, or the path of a Parquet, Arrow or CSV file, not"
                 f" {type(frame).__name__}"
             ) from error
         except nw.exceptions.DuplicateError as error:
@@ -55,6 +57,14 @@ class FrameColumns:
     def series(self, name: str) -> nw.Series[Any]:
         """Return a column."""
         return self._frame[name]
+
+    def distinct(self, name: str) -> nw.Series[Any]:
+        """Return the different values of a column, in any order."""
+        return self._frame[name].unique()
+
+    def kept(self, names: Sequence[str], what: tuple[str, ...], source: Any, make: Callable[[], AnyArray]) -> AnyArray:  # noqa: ARG002 - as in FileColumns
+        """Return what `make` does: beside a frame nothing is kept."""
+        return make()
 
     @property
     def backend(self) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from functools import cached_property
@@ -12,13 +11,17 @@ import numpy as np
 
 from rowlock.errors import ConfigError, SourceError, SourceNotFoundError
 from rowlock.sources.arrow import unnamed_index
-from rowlock.tables.formats import open_table_file
+from rowlock.tables.array_files import digest_of
+from rowlock.tables.csv_table import csv_as_parquet
+from rowlock.tables.csv_types import check_types
+from rowlock.tables.formats import is_csv, open_table_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from rowlock.arrays import Int64Array
+    from rowlock.tables.formats import ArrowTable, ParquetTable
 
 __all__ = ["TableFiles"]
 
@@ -34,6 +37,10 @@ class TableFiles:
     Parameters
     ----------
     path : Path
+    folder : Path
+        For what is kept: here the rows of a CSV file, as Parquet.
+    types : dict of str to str, optional
+        Of columns of a CSV file; see `csv_as_parquet`.
 
     Attributes
     ----------
@@ -48,11 +55,16 @@ class TableFiles:
         No such file, damaged files, files that are no table, or of different columns.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, folder: Path, types: Mapping[str, str] | None = None) -> None:
         self.path = path
         self._paths = _files_of(path)
+        self._types = check_types(types)
+        self._folder = folder
         self.identity = self._identify()
-        self._files = [open_table_file(file) for file in self._paths]
+        self._is_csv = is_csv(path)
+        if self._types and not self._is_csv:
+            raise ConfigError(f"types= is about CSV files; {path} says itself what its columns are. Leave it out.")
+        self._files = self._open()
         self.schema = self._files[0].schema
         self._require_one_name_a_column()
         self.num_rows = sum(file.num_rows for file in self._files)
@@ -69,7 +81,7 @@ class TableFiles:
         """
         self.require_unchanged()
         count = 0
-        for file in self._files:
+        for file in self._open() if self._is_csv else self._files:  # what was kept of CSV may have been deleted
             for block in file.blocks(name):
                 count += len(block)
                 yield block
@@ -113,6 +125,11 @@ class TableFiles:
         stored = metadata.get("index_columns", [])
         return stored[0] if len(stored) == 1 else None
 
+    def _open(self) -> list[ParquetTable | ArrowTable]:
+        if self._is_csv:
+            return [open_table_file(csv_as_parquet(self.path, self._folder, self._types, self._identify))]
+        return [open_table_file(file) for file in self._paths]
+
     def _identify(self) -> str:
         facts = []
         try:
@@ -121,8 +138,7 @@ class TableFiles:
                 facts.append((file.name, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
         except FileNotFoundError as error:
             raise SourceNotFoundError(f"there is no table at {str(error.filename)!r}") from None
-        text = repr((os.fspath(self.path), facts))
-        return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+        return digest_of(os.fspath(self.path), facts, *sorted(self._types.items()))
 
     def _require_one_name_a_column(self) -> None:
         names = self.schema.names
@@ -157,8 +173,8 @@ def _files_of(path: Path) -> list[Path]:
     if folders or not found:
         why = f"holds folders ({folders[0]!r}, ...)" if folders else "holds no .parquet files"
         raise ConfigError(
-            f"{path} {why}. A table is a Parquet or Arrow file, or a folder of Parquet files, which are taken in the"
-            " order of their names."
+            f"{path} {why}. A table is a Parquet, Arrow or CSV file, or a folder of Parquet files, which are taken"
+            " in the order of their names."
         )
     return found
 

@@ -68,7 +68,7 @@ class Spec:
             else:
                 inputs[name] = {"kind": "columns", "columns": list(config.columns), "dtype": "float32",
                                 "fill_missing": "mean", "statistics": statistics[COLUMNS].to_dict()}  # fmt: skip
-        kind = None if config.key is None else ("int" if train.keys.dtype.kind == "i" else "text")
+        kind = None if config.key is None else ("int" if train.select([0]).keys.dtype.kind == "i" else "text")
         return Spec(inputs, prepared.target, config.key, kind, prepared.mean, prepared.std)
 
     def to_dict(self) -> dict[str, Any]:

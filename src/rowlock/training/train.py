@@ -157,10 +157,21 @@ def _save(model: Any, folder: RunFolder) -> None:
 def _write_split(folder: RunFolder, prepared: Prepared, config: Config) -> None:
     import pyarrow as pa  # noqa: PLC0415 - only here
 
-    keys = np.concatenate([part.keys for part in prepared.parts.values()])
-    told = np.repeat(list(prepared.parts), [len(part) for part in prepared.parts.values()])
-    table = pa.table({config.key or "row": keys.tolist(), "part": told.tolist()})
-    write_table(table, folder.file(names.SPLIT), overwrite=True)
+    pieces = [
+        pa.table({config.key or "row": _keys(part, config.key), "part": pa.repeat(name, len(part))})
+        for name, part in prepared.parts.items()
+    ]
+    write_table(pa.concat_tables(pieces), folder.file(names.SPLIT), overwrite=True)
+
+
+def _keys(part: rl.Dataset, key: str | None) -> Any:
+    """Return the keys of a part's rows in Arrow, without a Python object each: there may be very many."""
+    import pyarrow as pa  # noqa: PLC0415 - as above
+
+    if key is None:
+        return pa.array(part.keys)
+    column = part.column(key)
+    return column.cast(pa.int64() if pa.types.is_integer(column.type) else pa.large_string())
 
 
 def _draw(folder: RunFolder, metrics: dict[str, Any]) -> None:
