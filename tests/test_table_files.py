@@ -40,6 +40,7 @@ from rowlock.errors import (
     SourceNotFoundError,
 )
 from rowlock.table import Table
+from rowlock.tables.frame import FrameColumns
 from rowlock.tables.spool import Spool, spool_type
 
 MIB = 1 << 20
@@ -635,3 +636,36 @@ def test_a_process_that_is_killed_while_it_converts_leaves_nothing_in_the_way(tm
 if __name__ == "__main__":
     name, *arguments = sys.argv[1:]
     {"open": program_open, "limited": program_limited}[name](Path(arguments[0]), *arguments[1:])
+
+
+@pytest.mark.parametrize("values", [[1, 2, 10], [True, False], [1.5, 2.5, 10.0], ["1", "2", "10"]])
+@pytest.mark.parametrize("use", [rl.Labels, rl.Columns, rl.Column])
+def test_categories_that_are_numbers_are_these_numbers_everywhere(tmp_path, values, use):
+    values = [values[number % len(values)] for number in range(12)]
+    frame = pd.DataFrame({"y": pd.Categorical(values), "x": np.arange(12.0)})
+    frame.to_parquet(tmp_path / "t.parquet")
+    arrow = pa.table({"y": pa.array(values).dictionary_encode(), "x": np.arange(12.0)})
+    plain, found = pd.DataFrame({"y": values, "x": np.arange(12.0)}), []
+    for table in (plain, frame, arrow, tmp_path / "t.parquet"):
+        cache = {"cache": tmp_path / "cache"} if isinstance(table, Path) else {}
+        inputs = {"y": rl.Columns(["y"])} if use is rl.Columns else {"x": rl.Columns(["x"])}
+        try:
+            data = rl.Dataset(table, inputs, target=None if use is rl.Columns else use("y"), **cache)
+        except ConfigError as error:
+            found.append(type(error))
+        else:
+            batch = data.gather(np.arange(12))
+            found.append((str(batch.inputs), str(batch.target), data.batches(3).state_dict()))
+    assert found == found[:1] * 4
+
+
+def test_categories_with_gaps_and_intervals_keep_them():
+    series = FrameColumns(pd.DataFrame({"y": pd.Categorical([3, None, 4])})).series("y")
+    assert series.is_null().to_list() == [False, True, False]
+    assert series.drop_nulls().to_list() == [3, 4]
+    bins = pd.DataFrame({"y": pd.cut([1, 5, 9], [0, 4, 10]), "x": [1.0, 2.0, 3.0]})
+    assert rl.Dataset(bins, {"x": rl.Columns(["x"])}, target=rl.Labels("y")).gather([0, 1, 2]).target.tolist() == [
+        0,
+        1,
+        1,
+    ]
