@@ -123,7 +123,7 @@ def _read_csv(path: Path, key: str | None, key_type: str | None, text: Iterable[
     import pyarrow.compute as pc
     from pyarrow import csv
 
-    require_header(path, key, None)
+    require_header(path, key, None, may_have_index=True)
     types = {name: pa.string() for name in [*text, *([] if key is None else [key])]}
     with reading(str(path)):
         table = csv.read_csv(path, convert_options=csv.ConvertOptions(column_types=types, strings_can_be_null=False))

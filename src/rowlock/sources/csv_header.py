@@ -22,7 +22,9 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _SURELY_COUNTED = 4  # names 0, 1, 2, 3, ... are what pandas calls columns without names; no row of data counts so far
 
 
-def require_header(path: Path, key: str | None, columns: Sequence[str | int] | None) -> None:
+def require_header(
+    path: Path, key: str | None, columns: Sequence[str | int] | None, *, may_have_index: bool = False
+) -> None:
     """Refuse a header that is none, or whose columns are not separated by commas or have no names.
 
     Parameters
@@ -30,6 +32,8 @@ def require_header(path: Path, key: str | None, columns: Sequence[str | int] | N
     path : Path
     key, columns
         As the user gave them: who names columns knows that they are names.
+    may_have_index : bool
+        The first column needs no name: pandas writes an index so, and nobody takes it for data.
 
     Raises
     ------
@@ -52,7 +56,9 @@ def require_header(path: Path, key: str | None, columns: Sequence[str | int] | N
             " pandas.read_csv(header=None) and give the frame. If these are names, choose columns with"
             " columns= (--columns)."
         )
-    unnamed = next((place for place, name in enumerate(names, 1) if not name and name != key), None)
+    unnamed = next(
+        (place for place, name in enumerate(names, 1) if not name and name != key and place > may_have_index), None
+    )
     if unnamed is not None:
         why = " (pandas writes its index so)" if unnamed == 1 else ""
         raise ConfigError(

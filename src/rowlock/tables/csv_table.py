@@ -101,7 +101,7 @@ def typed_batches(path: Path, types: Mapping[str, CsvType]) -> Iterator[Any]:
     SourceError
         The file cannot be read.
     """
-    require_header(path, None, None)
+    require_header(path, None, None, may_have_index=True)
     with reading(str(path)):
         stream = _stream(path)
     _require_columns(path, stream.schema.names, types)
