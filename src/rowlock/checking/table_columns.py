@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rowlock.checking.report import Finding, amount
-from rowlock.checking.subject import NUM_EXAMPLES
-from rowlock.inputs import Column, Columns, Labels
+from rowlock.checking.subject import NUM_EXAMPLES, columns_of
+from rowlock.inputs import Columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,15 +25,9 @@ def table_columns(subject: Subject) -> Iterator[Finding]:
     """Find columns with missing or infinite values, and columns of one value."""
     for part in subject.tables:
         for opened in part.inputs:
-            for name in _names(opened.what):
+            for name in columns_of(opened.what):
                 if name in part.table.columns:
                     yield from _column(part, opened, name)
-
-
-def _names(what: object) -> list[str]:
-    if isinstance(what, Columns):
-        return list(what.columns)
-    return [what.column] if isinstance(what, Column | Labels) else []
 
 
 def _column(part: Part, opened: OpenedInput, name: str) -> Iterator[Finding]:
@@ -49,10 +43,12 @@ def _column(part: Part, opened: OpenedInput, name: str) -> Iterator[Finding]:
             yield _bad_values(part, opened, name, rows, check, text)
     only = _only_value(series, part.rows)
     if only is not None and len(part.rows) > 1:
-        what = "the target" if opened.role == "target" else "an input"
+        is_target = opened.role == "target"
+        what = "the target" if is_target else "an input"
+        is_one_label = isinstance(opened.what, Columns)  # of several, which the others can be learnt without
         yield Finding(
             "constant",
-            "error" if opened.role == "target" else "warning",
+            "error" if is_target and not is_one_label else "warning",
             f"column {name!r}, {what}, has one value in all rows: {only[0]!r}",
             1,
             opened.label,

@@ -9,6 +9,7 @@ import numpy as np
 
 from rowlock.errors import RowError
 from rowlock.inputs import Columns, Images, Labels
+from rowlock.training.target_inputs import LabelSet, Quantities
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,4 +97,18 @@ def _one_target(dataset: Dataset, name: str, values: AnyArray) -> str:
     what = next(what for role, label, what in definitions_of(dataset) if role == "target" and label == name)
     if isinstance(what, Labels) and what.classes is not None:
         return str(what.classes[int(values[0])])
-    return f"{values[0]:.4g}" if np.ndim(values[0]) == 0 else str(np.asarray(values[0]).tolist())
+    if np.ndim(values[0]) == 0:
+        return f"{values[0]:.4g}"
+    return _in_words(what, np.asarray(values[0]))
+
+
+def _in_words(what: Any, numbers: AnyArray) -> str:
+    """Return several numbers of a target with what they are called: the labels that a row has, or its quantities."""
+    if isinstance(what, LabelSet) or (isinstance(what, Columns) and not np.setdiff1d(numbers, [0, 1]).size):
+        names = what.labels if isinstance(what, LabelSet) else what.columns
+        return ", ".join(str(name) for name, flag in zip(names, numbers, strict=True) if flag) or "(none)"
+    if isinstance(what, Columns | Quantities):
+        if len(numbers) == 1:
+            return f"{numbers[0]:.4g}"
+        return ", ".join(f"{name} {number:.4g}" for name, number in zip(what.columns, numbers, strict=True))
+    return str(numbers.tolist())

@@ -13,7 +13,14 @@ import rowlock as rl
 from rowlock.errors import ConfigError
 from rowlock.training.config import COLUMNS, PARTS, Config
 from rowlock.training.target_inputs import Quantities, input_of
-from rowlock.training.targets import Target, find_target, rows_without_target, target_columns
+from rowlock.training.targets import (
+    Target,
+    find_target,
+    require_learnable,
+    rows_without_target,
+    target_columns,
+    whole_classes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +87,8 @@ def prepare(config: Config, frame: Any) -> Prepared:
     _refuse_copying(columns, config)
     table, notes = _with_target(table, columns, config)
     target = find_target(table, columns, config.task)
-    table = _whole_classes(table, target)
+    require_learnable(table, target)
+    table = whole_classes(table, target)
     source = input_of(target)
     data = rl.Dataset(table, _inputs(config), source, key=config.key, missing=config.missing)
     notes += [f"{len(keys):,} rows are left out: {name!r} lacks their keys, {_first(keys)}"
@@ -165,15 +173,6 @@ def _named_rows(table: pa.Table, key: str | None, chosen: BoolArray) -> str:
 def _first(values: Any) -> str:
     shown = ", ".join(repr(value) for value in list(values[:_SHOWN]))
     return shown + (", ..." if len(values) > _SHOWN else "")
-
-
-def _whole_classes(table: pa.Table, target: Target) -> pa.Table:
-    """Return the table with whole numbers where pandas made floats of them, since a class is no float."""
-    name = target.columns[0]
-    if target.task != "classes" or not pa.types.is_floating(table.schema.field(name).type):
-        return table
-    place = table.column_names.index(name)
-    return table.set_column(place, name, table.column(name).cast(pa.int64()))
 
 
 def _parts(data: rl.Dataset, config: Config, target: Target) -> dict[str, rl.Dataset]:

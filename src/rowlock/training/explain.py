@@ -19,7 +19,7 @@ from rowlock.training.data import arrow_table, truth_of
 from rowlock.training.fits import require_fit
 from rowlock.training.metrics import MAIN, measure, row_losses
 from rowlock.training.target_inputs import input_of
-from rowlock.training.targets import rows_without_target
+from rowlock.training.targets import rows_without_target, whole_classes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,9 +123,7 @@ def _dataset(spec: Spec, frame: Any, rows: int | None, seed: int) -> rl.Dataset:
             f"{int(lacking.sum()):,} rows have no target in {spec.target.name!r}, so nothing can be compared: leave"
             " them out"
         )
-    column = spec.target.columns[0]
-    if spec.target.task == "classes" and pa.types.is_floating(table.schema.field(column).type):
-        table = table.set_column(table.column_names.index(column), column, table.column(column).cast(pa.int64()))
+    table = whole_classes(table, spec.target)
     data = rl.Dataset(table, spec.rl_inputs(), input_of(spec.target), key=spec.key)
     if rows is not None and rows < len(data):
         data = data.select(np.sort(np.random.default_rng([seed % 2**32, 3]).permutation(len(data))[:rows]))
