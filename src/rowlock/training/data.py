@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 import rowlock as rl
+from rowlock.arguments import nearest
 from rowlock.errors import ConfigError
 from rowlock.training.config import COLUMNS, PARTS, Config
 from rowlock.training.target_inputs import Quantities, input_of
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from rowlock.arrays import AnyArray, BoolArray
 
-__all__ = ["Prepared", "arrow_table", "prepare", "truth_of"]
+__all__ = ["Prepared", "arrow_table", "check_options", "prepare", "truth_of"]
 
 AUGMENT: Final = rl.Augment(flip=0.5, crop=(0.75, 1.0), rotate=6, brightness=0.15, contrast=0.15)
 """Mild: a picture is still what it was. Why these numbers: docs/adr/0024-training-defaults.md."""
@@ -67,6 +68,40 @@ class Prepared:
         return replace(self, parts=parts, notes=())
 
 
+def check_options(config: Config, frame: Any) -> None:
+    """Compare the options with the table's columns, before anything of a run, or of an earlier one, is looked at.
+
+    Raises
+    ------
+    ConfigError
+        No input or no target is named, there is no such column, or the target cannot be predicted.
+    """
+    _told(config, arrow_table(frame, config.key))
+
+
+def _told(config: Config, table: pa.Table) -> Target:
+    """Return the target that the options and the table's types tell."""
+    if not config.input_names:
+        raise ConfigError("a model needs an input: --image COL, --features NAME=STORE or --columns A,B")
+    columns = target_columns(table, config.target)
+    _refuse_copying(columns, config)
+    named = {
+        "columns": config.columns,
+        "image": config.image.values(),
+        "join": config.join.values(),
+        "group": [config.group],
+        "key": [config.key],
+        "stratify": [config.stratify],
+    }
+    for option, names in named.items():
+        for name in names:
+            if isinstance(name, str) and name not in table.column_names:
+                raise ConfigError(
+                    f"the table has no column {name!r}, which --{option} names.{nearest(name, table.column_names)}"
+                )
+    return find_target(table, columns, config.task)
+
+
 def prepare(config: Config, frame: Any) -> Prepared:
     """Open the inputs, leave out what has no target, split, and measure the training rows.
 
@@ -80,11 +115,8 @@ def prepare(config: Config, frame: Any) -> Prepared:
     ConfigError
         The table does not have what the configuration names, or there is nothing to learn.
     """
-    if not config.input_names:
-        raise ConfigError("a model needs an input: --image COL, --features NAME=STORE or --columns A,B")
     table = arrow_table(frame, config.key)
-    columns = target_columns(table, config.target)
-    _refuse_copying(columns, config)
+    columns = _told(config, table).columns
     table, notes = _with_target(table, columns, config)
     target = find_target(table, columns, config.task)
     require_learnable(table, target)

@@ -6,6 +6,7 @@ that is shuffled is what its branch said, shuffled; a column that is shuffled ne
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -77,8 +78,16 @@ class Explanation:
     columns: tuple[Importance, ...]
 
     def table(self) -> pa.Table:
-        """Return it as a table: input, column (null: the whole input), drop, spread, loss_rise."""
-        rows = [*self.inputs, *self.columns]
+        """Return it as a table: input, column (null: the whole input), drop, spread, loss_rise.
+
+        Rounded to what a few permutations can tell: six digits of the metric, six decimals of the loss.
+        """
+        digits = 5 - math.floor(math.log10(abs(self.value))) if math.isfinite(self.value) and self.value else 6
+        rows = [
+            one._replace(drop=round(one.drop, digits), spread=round(one.spread, digits),
+                         loss_rise=round(one.loss_rise, 6))
+            for one in (*self.inputs, *self.columns)
+        ]  # fmt: skip
         kinds = {"column": pa.string(), "input": pa.string()}
         return pa.table({name: pa.array([getattr(row, name) for row in rows], kinds.get(name))
                          for name in Importance._fields})  # fmt: skip

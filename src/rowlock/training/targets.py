@@ -208,8 +208,8 @@ def _num_values(table: pa.Table, column: str) -> int:
 def _is_zero_or_one(table: pa.Table, column: str) -> bool:
     if _kind(table, column) not in {"whole", "float"}:
         return False
-    values = pc.drop_null(pc.unique(table.column(column).cast(pa.float64())))
-    return set(values.to_pylist()) <= {0.0, 1.0}
+    values = pc.unique(table.column(column).cast(pa.float64()))
+    return set(values.filter(pc.is_finite(values)).to_pylist()) <= {0.0, 1.0}
 
 
 def _one_of(table: pa.Table, columns: tuple[str, ...]) -> Target:
