@@ -10,7 +10,7 @@ import numpy as np
 
 from rowlock.checking.report import Example
 from rowlock.errors import RowlockError
-from rowlock.inputs import Column, Columns, Labels
+from rowlock.inputs import Categories, Column, Columns, Labels
 from rowlock.training.target_inputs import LabelSet, Quantities
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def columns_of(what: object) -> list[str]:
     """Return the table's own columns that an input or target takes its numbers or labels from."""
     if isinstance(what, Columns | Quantities):
         return list(what.columns)
-    return [what.column] if isinstance(what, Column | Labels | LabelSet) else []
+    return [what.column] if isinstance(what, Categories | Column | Labels | LabelSet) else []
 
 
 def open_inputs(table: Table, inputs: Mapping[str, Input], targets: Iterable[tuple[str, Input]]) -> list[OpenedInput]:

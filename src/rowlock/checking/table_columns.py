@@ -8,7 +8,7 @@ import numpy as np
 
 from rowlock.checking.report import Finding, amount
 from rowlock.checking.subject import NUM_EXAMPLES, columns_of
-from rowlock.inputs import Columns
+from rowlock.inputs import Categories, Columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,15 +57,26 @@ def _column(part: Part, opened: OpenedInput, name: str) -> Iterator[Finding]:
 
 
 def _bad_values(part: Part, opened: OpenedInput, name: str, rows: Int64Array, check: str, text: str) -> Finding:
+    filled = _filled(opened.what, name) if check == "missing-values" else ""
     return Finding(
         check,
-        "error",
-        f"column {name!r} has {amount(len(rows), f'{text} value', f'{text} values')}",
+        "note" if filled else "error",
+        f"column {name!r} has {amount(len(rows), f'{text} value', f'{text} values')}{filled}",
         len(rows),
         opened.label,
-        "fill them in, or leave these rows out of the table",
+        "" if filled else "fill them in, or leave these rows out of the table",
         tuple(part.example(row, column=name) for row in rows[:NUM_EXAMPLES]),
     )
+
+
+def _filled(what: object, name: str) -> str:
+    """Return what a missing value becomes, or nothing where it is refused."""
+    known = what.categories.get(name) if isinstance(what, Columns) else what if isinstance(what, Categories) else None
+    if known is not None:
+        return ", which are none of its categories" if known.missing == "zeros" else ""
+    if isinstance(what, Columns) and what.scaling is not None and what.scaling.fill is not None:
+        return f", filled with {'the mean' if isinstance(what.scaling.fill, str) else 'a number'}"
+    return ""
 
 
 def _only_value(series: nw.Series[Any], rows: Int64Array) -> tuple[Any] | None:

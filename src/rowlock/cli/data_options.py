@@ -49,7 +49,7 @@ class DataOptions:
     features : list of str
         ``NAME=STORE``.
     columns : str or None
-        ``A,B``: numbers that are in the table; the input ``"columns"``.
+        ``A,B``: numbers and categories that are in the table; the input ``"columns"``.
     """
 
     table: Annotated[Path, typer.Argument(help="The table: Parquet, Arrow (Feather) or CSV.", show_default=False)]
@@ -85,7 +85,8 @@ class DataOptions:
         _option("--join", metavar="NAME=COL", text="Column that joins that store, where it is not the key."),
     ] = None
     columns: Annotated[
-        str | None, _option("--columns", metavar="A,B", text="Columns of numbers that the model gets as well.")
+        str | None,
+        _option("--columns", metavar="A,B", text="Columns of numbers or text that the model gets too."),
     ] = None
     target: Annotated[
         str | None,
@@ -141,7 +142,7 @@ class DataOptions:
 
     @functools.cached_property
     def column_names(self) -> list[str]:
-        """The columns of numbers."""
+        """The columns of numbers and categories."""
         return [] if self.columns is None else [part.strip() for part in self.columns.split(",") if part.strip()]
 
     @functools.cached_property
@@ -194,13 +195,20 @@ class DataOptions:
         for name, address in self.stores.items():
             found.append((name, rl.Features(address, key=joins.get(name), standardize=standardize)))
         if self.column_names:
-            found.append(("columns", rl.Columns(self.column_names)))
+            found.append(("columns", self._columns()))
         if not found:
             raise ConfigError(
                 f"nothing of {self.table} is named: say --image COL, --features NAME=STORE or --columns A,B."
                 f" Its columns are {', '.join(map(str, self.frame.column_names[:12]))}."
             )
         return by_name("inputs", found)
+
+    def _columns(self) -> rl.Columns:
+        """Return the table's own columns as a model gets them, before they are standardised."""
+        from rowlock.training.column_inputs import columns_input, gaps_in
+
+        has_gaps = gaps_in(self.frame, self.column_names)
+        return columns_input(self.frame, self.column_names, fill_missing="mean" if has_gaps else None)
 
     def _images(self, column: str, augment: rl.Augment | None, cache: str | None) -> rl.Images:
         import rowlock as rl
@@ -259,6 +267,7 @@ class DataOptions:
         import pyarrow as pa
 
         import rowlock as rl
+        from rowlock.training.column_inputs import gaps_in
 
         table, target = self.table_and_target()
         if self.lacking.any():
@@ -266,7 +275,10 @@ class DataOptions:
                 raise ConfigError(f"no row of {self.table} has a value in {self.target}")
             table = table.filter(pa.array(~self.lacking))
         inputs = self.inputs(augment=augment, standardize=standardize, cache=cache)
-        return rl.Dataset(table, inputs, target, key=self.key, missing=missing)
+        dataset = rl.Dataset(table, inputs, target, key=self.key, missing=missing)
+        if "columns" in inputs and gaps_in(self.frame, self.column_names):
+            (dataset,) = dataset.fit_statistics()
+        return dataset
 
 
 def takes_data(function: Function) -> Function:

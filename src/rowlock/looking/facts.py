@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rowlock.errors import RowError
-from rowlock.inputs import Columns, Images, Labels
+from rowlock.inputs import Categories, Columns, Images, Labels
 from rowlock.training.target_inputs import LabelSet, Quantities
 
 if TYPE_CHECKING:
@@ -77,12 +77,30 @@ def _add(facts: RowFacts, name: str, what: Any, value: AnyArray) -> None:
     if isinstance(what, Images):
         pixels = value if value.dtype == np.uint8 else np.clip(value / what.scale, 0, 255).round().astype(np.uint8)
         facts.pictures += list(pixels) if pixels.ndim == 4 else [pixels]
-    elif isinstance(what, Columns) and len(what.columns) <= _FEW_VALUES:
-        facts.values += [f"{column} {number:.4g}" for column, number in zip(what.columns, value, strict=True)]
+    elif isinstance(what, Categories):
+        facts.values.append(f"{name} {_category(what, value)}")
+    elif isinstance(what, Columns) and (what.categories or len(what.columns) <= _FEW_VALUES):
+        facts.values += _of_columns(what, value)
     elif value.dtype.kind in "fiu" and value.size > 1:
         facts.series[name] = np.asarray(value, np.float64).ravel()
     elif value.size == 1:
         facts.values.append(f"{name} {value.item():.4g}")
+
+
+def _of_columns(what: Columns, value: AnyArray) -> list[str]:
+    words, at = [], 0
+    for column in what.columns:
+        known = what.categories.get(column)
+        width = 1 if known is None else len(known.categories or ())
+        shown = f"{value[at]:.4g}" if known is None else _category(known, value[at : at + width])
+        words.append(f"{column} {shown}")
+        at += width
+    return words
+
+
+def _category(what: Categories, value: AnyArray) -> str:
+    place = int(value) if value.ndim == 0 else int(value.argmax()) + 1 if value.any() else 0
+    return str(what.categories[place - 1]) if place and what.categories else "(none)"
 
 
 def _target(dataset: Dataset, batch: Batch) -> str:
