@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -298,3 +299,16 @@ def test_a_model_of_categories_predicts_and_is_explained_by_columns(tmp_path):
     found = run.explain(frame)
     assert {one.column for one in found.columns} == {"age", "breed", "is_old"}
     assert found.columns[0].column == "breed"
+
+
+def test_a_table_in_a_file_is_read_as_its_frame(tmp_path):
+    frame = pa.table({"breed": BREEDS, "kind": pa.array(BREEDS).dictionary_encode(), "age": np.arange(6.0)})
+    pq.write_table(frame, tmp_path / "t.parquet")
+    made = []
+    for table in (frame, str(tmp_path / "t.parquet")):
+        inputs = {"x": rl.Columns(["age", rl.Categories("breed"), rl.Categories("kind")])}
+        made.append(rl.Dataset(table, inputs))
+    assert made[0].fingerprints == made[1].fingerprints
+    found = [one.gather(np.arange(6)).inputs["x"] for one in made]
+    assert np.array_equal(*found)
+    assert np.array_equal(found[0][:, 1:4], found[0][:, 4:])
