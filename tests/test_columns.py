@@ -70,7 +70,7 @@ def test_labels_may_be_text_categories_integers_and_booleans(series, classes):
     ("what", "message"),
     [
         (rl.Column("agee"), r"has no column 'agee'. Did you mean 'age'\?"),
-        (rl.Column("label"), r"column 'label' must hold numbers.*rl.Labels\('label'\)"),
+        (rl.Column("label"), r"column 'label' must hold numbers.*rl.Categories\('label'\)"),
         (rl.Column("holes"), r"column 'holes' has 2 missing value\(s\), the first in row\(s\) 0, 2"),
         (rl.Labels("gaps"), r"column 'gaps' has 1 missing value\(s\), the first in row\(s\) 1"),
         (rl.Labels("age"), "labels must be text, integers or booleans.*use rl.Column"),

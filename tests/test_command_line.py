@@ -237,12 +237,12 @@ def test_options_make_the_dataset_that_they_describe(table):
 @pytest.mark.parametrize(
     ("target", "task", "kind"),
     [
-        ("label", Task.auto, rl.Labels), ("price", Task.auto, rl.Column), ("count", Task.auto, rl.Column),
-        ("movie", Task.auto, rl.Labels), ("movie", Task.quantity, rl.Column), ("count", Task.classes, rl.Labels),
+        ("label", Task.auto, "classes"), ("price", Task.auto, "quantity"), ("count", Task.auto, "quantity"),
+        ("movie", Task.auto, "classes"), ("movie", Task.quantity, "quantity"), ("count", Task.classes, "classes"),
     ],
 )  # fmt: skip
 def test_the_task_follows_from_the_column_unless_it_is_said(table, target, task, kind):
-    assert isinstance(DataOptions(table, target=target, task=task).target_input(), kind)
+    assert DataOptions(table, target=target, task=task).told_target.task == kind
 
 
 def test_names_of_inputs():
@@ -330,3 +330,34 @@ def test_tables_that_do_not_fit_in_memory_are_mapped(tmp_path, monkeypatch, many
     assert mapped.schema.metadata[ROOT_ENTRY] == b"/pictures"
     assert pa.total_allocated_bytes() - allocated < 8000
     assert (tmp_path / "t.parquet.rowlock").is_dir()
+
+
+LEAVING = """
+import atexit, sys
+from rowlock.cli.entry import main
+
+class Kept:
+    def __del__(self):
+        print("taken apart")
+
+kept, kept.me = Kept(), None
+atexit.register(print, "at the end")
+sys.argv = ["rowlock", *sys.argv[1:]]
+main()
+"""
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["--version"], 0), (["info", "nowhere.zarr"], 1), (["train"], 2)])
+def test_a_command_ends_at_once_with_its_code_its_output_and_what_waits_for_the_end(tmp_path, arguments, code):
+    done = subprocess.run(
+        [sys.executable, "-c", LEAVING, *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert "at the end" in done.stdout
+    assert "taken apart" not in done.stdout
+    assert done.stdout.startswith("rowlock ") or done.stderr

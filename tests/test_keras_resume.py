@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -74,9 +75,7 @@ def callbacks_of(kind):
 
 def trained(path, kind="schedule", *, after=None, every=1, delivered=None, model=None, eagerly=True, **more):
     """Run the program once, as a process would: everything is made anew, from another random state."""
-    keras.utils.set_random_seed(1 if path is None else int.from_bytes(os.urandom(2)))
-    if path is not None and not path.exists():
-        keras.utils.set_random_seed(1)
+    seed_everything(1 if path is None or not path.exists() else int.from_bytes(os.urandom(2)))
     model = model or model_of(kind, eagerly=eagerly)
     data = dataset()
     loader, valid = data.batches(BATCH_SIZE, seed=4), data.select(range(20)).batches(BATCH_SIZE, shuffle=False)
@@ -361,6 +360,63 @@ def test_every_seconds_saves_within_an_epoch(tmp_path):
     assert min(rows) == 3  # the interrupted step was counted, but its callbacks were not done
 
 
+def tensorflow():
+    """TensorFlow, where it is the backend."""
+    import tensorflow as tf
+
+    return tf
+
+
+def seed_everything(seed):
+    keras.utils.set_random_seed(seed)
+    if keras.backend.backend() == "tensorflow":
+        tensorflow().random.get_global_generator().reset_from_seed(seed)
+
+
+class Drawing(keras.callbacks.Callback):
+    """Draws wherever Keras calls it, from every generator that the process has, and remembers what."""
+
+    drawn = ()
+
+    def draw(self, where):
+        found = [random.random(), random.gauss(0, 1), np.random.random(), np.random.normal()]  # noqa: NPY002 - these
+        found += np.asarray(keras.ops.convert_to_numpy(keras.random.uniform((2,)))).tolist()
+        if keras.backend.backend() == "tensorflow":
+            found += tensorflow().random.get_global_generator().normal((2,)).numpy().tolist()
+        self.drawn = (*self.drawn, [where, *found])
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.draw(f"epoch {epoch}")
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.draw(f"batch {batch}")
+
+    def on_test_begin(self, logs=None):
+        self.draw("validation")
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.draw(f"end of epoch {epoch}")
+
+    def state_dict(self):
+        return {"drawn": self.drawn}
+
+    def load_state_dict(self, state):
+        self.drawn = tuple(state["drawn"])
+
+
+@pytest.mark.parametrize("every", ["epoch", 1])
+def test_random_generators_of_the_process_go_on_where_they_were(every, tmp_path):
+    whole, run = Drawing(), Drawing()
+    weights, _, _ = trained(None, callbacks=[whole])
+    path = tmp_path / "run.state"
+    for after in (3, 2 * STEPS - 1):  # before an epoch is saved, and far beyond the end of one
+        with pytest.raises(InterruptedRunError):
+            trained(path, every=every, callbacks=[Drawing(), InterruptAfter(after)])
+    resumed, _, _ = trained(path, every=every, callbacks=[run])
+    assert [list(one) for one in run.drawn] == [list(one) for one in whole.drawn]
+    assert all(np.array_equal(one, other) for one, other in zip(weights, resumed, strict=True))
+
+
 def killed_or_done(path, journal, death):
     """One life of the program below; return whether it was killed."""
     done = subprocess.run(
@@ -372,7 +428,7 @@ def killed_or_done(path, journal, death):
 
 def test_kill_9_at_a_step_in_validation_and_while_saving_changes_neither_rows_nor_weights(tmp_path):
     rng = np.random.default_rng()
-    places = [f"step {rng.integers(2, 6)}", "validation 1", f"rename {rng.integers(3, 6)}"]
+    places = [f"step {rng.integers(1, 6)}", "validation 1", f"rename {rng.integers(2, 6)}"]
     deaths = [*rng.choice(places, 2, replace=False).tolist(), "never 0"]  # another pair each time: a life takes seconds
     live(tmp_path / "whole.state", tmp_path / "whole.txt", "never 0")
     lives = [killed_or_done(tmp_path / "run.state", tmp_path / "run.txt", death) for death in deaths]
@@ -422,8 +478,8 @@ def live(path, journal, death):
 
     if what == "rename":
         Path.replace = dying_replace
-    keras.utils.set_random_seed(1 if not path.exists() else int.from_bytes(os.urandom(2)))
-    model, data = model_of(eagerly=False), dataset()
+    seed_everything(1 if not path.exists() else int.from_bytes(os.urandom(2)))
+    model, data, drawing = model_of(eagerly=False), dataset(), Drawing()
     loader, valid = data.batches(BATCH_SIZE, seed=4), data.select(range(20)).batches(BATCH_SIZE, shuffle=False)
     original = loader.count
 
@@ -434,9 +490,10 @@ def live(path, journal, death):
 
     loader.count = count
     resume = rowlock.keras.Resume(path, every=1)
-    history = rowlock.keras.fit(model, loader, valid, epochs=EPOCHS, callbacks=[Dying()], verbose=0, resume=resume)
+    history = rowlock.keras.fit(model, loader, valid, epochs=EPOCHS, callbacks=[Dying(), drawing], verbose=0,
+                                resume=resume)  # fmt: skip
     weights = [np.asarray(keras.ops.convert_to_numpy(variable.value)).tobytes().hex() for variable in model.variables]
-    journal.with_suffix(".end").write_text(json.dumps([history.history, weights]))
+    journal.with_suffix(".end").write_text(json.dumps([history.history, weights, drawing.drawn]))
 
 
 if __name__ == "__main__":

@@ -177,6 +177,7 @@ def test_the_same_command_again_shows_what_came_out_and_another_one_is_refused(m
     before = {entry.name: entry.stat().st_mtime_ns for entry in out.iterdir() if entry.is_file()}
     shown = invoke("train", "--config", out / "run.toml")
     assert "growth adds" in shown
+    assert shown.count("To use it") == merged[1].count("To use it") == 1
     refused = invoke("train", "--config", out / "run.toml", "--seed", "8", "--batch-size", "32", code=2)
     assert "seed was 7, is 8" in refused
     assert "batch_size was 16, is 32" in refused
@@ -282,6 +283,8 @@ def test_explain_finds_the_inputs_and_the_column_that_matter(merged, data, tmp_p
         "predict", out, data / "animals.parquet", tmp_path / "out.parquet", "--explain", "--explain-columns", "3"
     )
     assert INFORMATIVE in said
+    found = pd.read_csv(tmp_path / "out.explain.csv", dtype=str)
+    assert found[["drop", "spread", "loss_rise"]].map(lambda text: len(text.partition(".")[2]) <= 7).all(axis=None)
     found = pd.read_csv(tmp_path / "out.explain.csv")
     inputs = found[found["column"].isna()].set_index("input")
     assert (inputs["drop"] > 0.1).all()
@@ -447,7 +450,8 @@ def test_a_loss_that_is_lost_ends_the_run_with_the_reason(data, tmp_path):
         (["--branch", "image=mobilenetv2:lost.h5", "--size", "32"], "no weights file"),
         (["--branch", "columns=convnet"], "'dense' or 'none'"),
         (["--branch", "image"], "INPUT=KIND"),
-        (["--columns", "imgpath"], "must hold numbers"),
+        (["--columns", "imgpath"], "another value in each of 240 rows"),
+        (["--columns", "tags"], "must hold numbers"),
         (["--epochs", "0"], "epochs must be at least 1"),
         (["--task", "quantity"], "no quantity"),
         (["--features", "more=lost.zarr"], "lost.zarr"),
@@ -461,6 +465,26 @@ def test_misuse_is_told_before_anything_is_trained(data, tmp_path, more, message
     assert message in printed, printed
     assert result.exit_code in {1, 2}
     assert not (tmp_path / "run" / "model.keras").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--target", "labl"], "no column 'labl' to predict"),
+        (["--target", ""], "needs the column that is to be predicted"),
+        (["--columns", "ages"], "no column 'ages', which --columns names. Did you mean 'age'"),
+        (["--group", "patient"], "no column 'patient', which --group names"),
+        (["--task", "quantity"], "no quantity"),
+    ],
+)
+def test_wrong_options_are_answered_as_such_where_a_folder_holds_a_run_too(data, tmp_path, more, message):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "something.txt").write_text("mine")
+    result = cli.invoke(app, options(data, tmp_path / "run", *more, inputs=("columns",)))
+    printed = " ".join(result.output.split())
+    assert "ConfigError" in printed
+    assert message in printed
+    assert "RunExistsError" in cli.invoke(app, options(data, tmp_path / "run", inputs=("columns",))).output
 
 
 def test_a_folder_without_a_finished_run_is_refused(tmp_path, data):

@@ -17,7 +17,7 @@ from rowlock.training.folder import RUN, RunFolder, read_config
 from rowlock.training.metrics import MAIN, area_under_curve, measure
 from rowlock.training.spec import Spec
 from rowlock.training.tables import check_place, write_table
-from rowlock.training.targets import Target, find_target, rows_without_target, target_columns
+from rowlock.training.targets import Target, find_target, require_learnable, rows_without_target, target_columns
 
 
 def table(**columns):
@@ -74,8 +74,9 @@ def test_the_task_can_be_said():
     ],
 )
 def test_a_target_with_nothing_to_learn_is_refused(values, message):
+    frame = table(t=values)
     with pytest.raises(ConfigError, match=message):
-        find_target(table(t=values), ("t",))
+        require_learnable(frame, find_target(frame, ("t",)))
 
 
 def test_a_target_is_a_column_even_with_a_comma_in_its_name_else_a_list_of_columns():

@@ -10,6 +10,7 @@ from rowlock.engine import Engine
 from rowlock.errors import RowlockError
 from rowlock.hashing import hash_pictures
 from rowlock.inputs import (
+    Categories,
     Column,
     Columns,
     Features,
@@ -33,6 +34,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Augment",
     "Batch",
+    "Categories",
     "Column",
     "ColumnStatistics",
     "Columns",

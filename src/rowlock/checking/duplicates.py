@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rowlock.checking.counting import labels_of_rows
 from rowlock.checking.report import Example, Finding, amount
 from rowlock.checking.subject import NUM_EXAMPLES
-from rowlock.inputs import Labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -86,7 +86,7 @@ def contradictions(subject: Subject) -> Iterator[Finding]:
     for group in groups_of_copies(subject.scan):
         leader[group] = group[0]
     named = np.bincount(leader[np.concatenate([[], *(naming.files for naming in subject.files.namings)]).astype(int)])
-    for name in sorted({opened.name for part in subject.parts for opened in part.inputs if _is_label(opened.what)}):
+    for name in sorted({opened.name for part in subject.parts for opened in part.inputs if opened.role == "target"}):
         seen: dict[int, dict[object, tuple[Part, int, int]]] = defaultdict(dict)
         for naming in subject.files.namings:
             several = named[leader[naming.files]] > 1
@@ -112,13 +112,8 @@ def _contradiction(subject: Subject, by_label: dict[object, tuple[Part, int, int
     return part.example(row, detail, path=subject.files.shown(file))
 
 
-def _labels(part: Part, name: str, rows: Sequence[int]) -> list[object]:
-    found = next((one.what for one in part.inputs if one.name == name and isinstance(one.what, Labels)), None)
-    if found is None or found.column not in part.table.columns:
-        return []
-    values = part.table.column(found.column).to_list()
-    return [values[row] for row in rows]
-
-
-def _is_label(what: object) -> bool:
-    return isinstance(what, Labels)
+def _labels(part: Part, name: str, rows: Sequence[int]) -> Sequence[Any]:
+    """Return the class of each row, or its labels in one order; nothing where the target is neither."""
+    opened = next((one for one in part.inputs if one.name == name and one.role == "target"), None)
+    found = [] if opened is None else labels_of_rows(part, opened, rows)
+    return [tuple(sorted(one, key=str)) if isinstance(one, tuple) else one for one in found]

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from rowlock.checking import (
+    categories,
     duplicates,
     keys,
     labels,
@@ -34,6 +35,8 @@ __all__ = ["CHECKS", "check_datasets", "check_parts", "part_of"]
 CHECKS: Final[dict[str, Callable[[Subject], Iterator[Finding]]]] = {
     "keys": keys.bad_keys,
     "table columns": table_columns.table_columns,
+    "categories": categories.rare_categories,
+    "categories of the parts": categories.unseen_categories,
     "labels": labels.label_balance,
     "labels of the parts": labels.labels_of_parts,
     "repeated keys": keys.repeated_keys,

@@ -10,6 +10,8 @@ import numpy as np
 
 from rowlock.checking.report import Example
 from rowlock.errors import RowlockError
+from rowlock.inputs import Categories, Column, Columns, Labels
+from rowlock.training.target_inputs import LabelSet, Quantities
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from rowlock.store.progress import Progress
     from rowlock.table import Table
 
-__all__ = ["NUM_EXAMPLES", "OpenedInput", "Part", "Settings", "Subject", "open_inputs"]
+__all__ = ["NUM_EXAMPLES", "OpenedInput", "Part", "Settings", "Subject", "columns_of", "open_inputs"]
 
 NUM_EXAMPLES = 5
 
@@ -36,7 +38,8 @@ class OpenedInput:
 
     role: str
     name: str
-    what: Input
+    what: Input | None
+    """None where it could not be told."""
     reader: Reader | None = None
     error: Exception | None = None
 
@@ -143,6 +146,13 @@ class Subject:
             for opened in part.inputs:
                 if isinstance(opened.what, kind):
                     yield part, opened
+
+
+def columns_of(what: object) -> list[str]:
+    """Return the table's own columns that an input or target takes its numbers or labels from."""
+    if isinstance(what, Columns | Quantities):
+        return list(what.columns)
+    return [what.column] if isinstance(what, Categories | Column | Labels | LabelSet) else []
 
 
 def open_inputs(table: Table, inputs: Mapping[str, Input], targets: Iterable[tuple[str, Input]]) -> list[OpenedInput]:

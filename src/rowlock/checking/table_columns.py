@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rowlock.checking.report import Finding, amount
-from rowlock.checking.subject import NUM_EXAMPLES
-from rowlock.inputs import Column, Columns, Labels
+from rowlock.checking.subject import NUM_EXAMPLES, columns_of
+from rowlock.inputs import Categories, Columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,15 +25,9 @@ def table_columns(subject: Subject) -> Iterator[Finding]:
     """Find columns with missing or infinite values, and columns of one value."""
     for part in subject.tables:
         for opened in part.inputs:
-            for name in _names(opened.what):
+            for name in columns_of(opened.what):
                 if name in part.table.columns:
                     yield from _column(part, opened, name)
-
-
-def _names(what: object) -> list[str]:
-    if isinstance(what, Columns):
-        return list(what.columns)
-    return [what.column] if isinstance(what, Column | Labels) else []
 
 
 def _column(part: Part, opened: OpenedInput, name: str) -> Iterator[Finding]:
@@ -49,10 +43,12 @@ def _column(part: Part, opened: OpenedInput, name: str) -> Iterator[Finding]:
             yield _bad_values(part, opened, name, rows, check, text)
     only = _only_value(series, part.rows)
     if only is not None and len(part.rows) > 1:
-        what = "the target" if opened.role == "target" else "an input"
+        is_target = opened.role == "target"
+        what = "the target" if is_target else "an input"
+        is_one_label = isinstance(opened.what, Columns)  # of several, which the others can be learnt without
         yield Finding(
             "constant",
-            "error" if opened.role == "target" else "warning",
+            "error" if is_target and not is_one_label else "warning",
             f"column {name!r}, {what}, has one value in all rows: {only[0]!r}",
             1,
             opened.label,
@@ -61,15 +57,26 @@ def _column(part: Part, opened: OpenedInput, name: str) -> Iterator[Finding]:
 
 
 def _bad_values(part: Part, opened: OpenedInput, name: str, rows: Int64Array, check: str, text: str) -> Finding:
+    filled = _filled(opened.what, name) if check == "missing-values" else ""
     return Finding(
         check,
-        "error",
-        f"column {name!r} has {amount(len(rows), f'{text} value', f'{text} values')}",
+        "note" if filled else "error",
+        f"column {name!r} has {amount(len(rows), f'{text} value', f'{text} values')}{filled}",
         len(rows),
         opened.label,
-        "fill them in, or leave these rows out of the table",
+        "" if filled else "fill them in, or leave these rows out of the table",
         tuple(part.example(row, column=name) for row in rows[:NUM_EXAMPLES]),
     )
+
+
+def _filled(what: object, name: str) -> str:
+    """Return what a missing value becomes, or nothing where it is refused."""
+    known = what.categories.get(name) if isinstance(what, Columns) else what if isinstance(what, Categories) else None
+    if known is not None:
+        return ", which are none of its categories" if known.missing == "zeros" else ""
+    if isinstance(what, Columns) and what.scaling is not None and what.scaling.fill is not None:
+        return f", filled with {'the mean' if isinstance(what.scaling.fill, str) else 'a number'}"
+    return ""
 
 
 def _only_value(series: nw.Series[Any], rows: Int64Array) -> tuple[Any] | None:

@@ -9,6 +9,7 @@ import typer
 
 from rowlock.cli.commands import examples
 from rowlock.cli.data_options import DataOptions, takes_data
+from rowlock.cli.left_out import say_left_out
 from rowlock.cli.terminal import console, errors
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def bench(
     def make(cache: str | None) -> rl.Dataset:
         return data.dataset(missing="drop", cache=cache)
 
+    say_left_out(data)
     with errors.status("measuring") as status:
         found = run(
             make,

@@ -69,14 +69,18 @@ def _settings(sample: int | None, seconds: float, seed: int, *, full: bool) -> A
 
 def _subject(data: DataOptions, split: str | None, stratify: str | None, group: str | None) -> Subject:
     """Return what to check: each input opened by itself, so that one that fails hides no other."""
-    from rowlock.checking.subject import Subject, open_inputs
+    from rowlock.checking.subject import OpenedInput, Subject, open_inputs
     from rowlock.table import Table
 
-    inputs, target = data.inputs(), data.target_input()
-    table = Table(data.frame, key=data.key)
+    inputs, frame, target, wrong = data.inputs(), data.frame, None, []
+    try:
+        frame, target = data.table_and_target()
+    except ConfigError as error:
+        wrong.append(OpenedInput("target", "", None, error=error))
+    table = Table(frame, key=data.key)
     if data.key is not None:
         table.column(data.key)  # a name that is not there is misuse; keys that cannot be keys are found
-    opened = open_inputs(table, inputs, [] if target is None else [("", target)])
+    opened = open_inputs(table, inputs, [] if target is None else [("", target)]) + wrong
     return Subject(_parts(table, opened, split, stratify, group, data.seed))
 
 

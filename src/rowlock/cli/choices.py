@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["KeyType", "Layout", "OnError", "Part", "Task", "Weighting"]
+__all__ = ["KeyType", "Layout", "OnError", "Part", "Task", "Unknown", "Weighting"]
 
 
 class Layout(StrEnum):
@@ -37,6 +37,13 @@ class OnError(StrEnum):
 
     raise_ = "raise"
     mask = "mask"
+
+
+class Unknown(StrEnum):
+    """What becomes of categories that nobody knows."""
+
+    raise_ = "raise"
+    zeros = "zeros"
 
 
 class Part(StrEnum):

@@ -12,19 +12,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 import typer
 
 from rowlock.cli.choices import KeyType, Task
+from rowlock.cli.pairs import by_name, pair
 from rowlock.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import pyarrow as pa
+
     import rowlock as rl
+    from rowlock.arrays import BoolArray
+    from rowlock.training.targets import Target
 
 __all__ = ["DataOptions", "takes_data"]
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
-
-MOST_CLASSES: Final = 100
-"""Whole numbers of more different values than this are a quantity, unless ``--task`` says otherwise."""
 
 _PANEL: Final = "Data"
 
@@ -47,7 +49,7 @@ class DataOptions:
     features : list of str
         ``NAME=STORE``.
     columns : str or None
-        ``A,B``: numbers that are in the table; the input ``"columns"``.
+        ``A,B``: numbers and categories that are in the table; the input ``"columns"``.
     """
 
     table: Annotated[Path, typer.Argument(help="The table: Parquet, Arrow (Feather) or CSV.", show_default=False)]
@@ -83,14 +85,19 @@ class DataOptions:
         _option("--join", metavar="NAME=COL", text="Column that joins that store, where it is not the key."),
     ] = None
     columns: Annotated[
-        str | None, _option("--columns", metavar="A,B", text="Columns of numbers that the model gets as well.")
+        str | None,
+        _option("--columns", metavar="A,B", text="Columns of numbers or text that the model gets too."),
     ] = None
-    target: Annotated[str | None, _option("--target", metavar="COL", text="Column that is to be predicted.")] = None
+    target: Annotated[
+        str | None,
+        _option("--target", metavar="COL|A,B", text="Column that is to be predicted, or several of one kind."),
+    ] = None
     task: Annotated[
         Task,
         _option(
             "--task",
-            text=f"What the target is; auto: text, booleans and up to {MOST_CLASSES} whole numbers are classes.",
+            text="What the target is; auto: text, booleans and up to 100 whole numbers are classes, lists and columns"
+            " of 0 and 1 are labels.",
         ),
     ] = Task.auto
     key: Annotated[str | None, _option("--key", metavar="COL", text="Column that identifies the rows.")] = None
@@ -110,32 +117,32 @@ class DataOptions:
     @functools.cached_property
     def images(self) -> dict[str, str]:
         """Column of each input of pictures, by the input's name."""
-        given = [_pair(text) for text in self.image or []]
+        given = [pair(text) for text in self.image or []]
         only = "image" if len(given) == 1 else None
-        return _by_name("--image", [(name or only or column, column) for name, column in given])
+        return by_name("--image", [(name or only or column, column) for name, column in given])
 
     @functools.cached_property
     def stores(self) -> dict[str, str]:
         """Address of each feature store, by the input's name."""
-        given = [_pair(text) for text in self.features or []]
+        given = [pair(text) for text in self.features or []]
         only = "features" if len(given) == 1 else None
-        return _by_name("--features", [(name or only or Path(address).stem, address) for name, address in given])
+        return by_name("--features", [(name or only or Path(address).stem, address) for name, address in given])
 
     @functools.cached_property
     def joins(self) -> dict[str, str]:
         """Column that joins a store, by the input's name, where it is not the key."""
-        given = [_pair(text) for text in self.join or []]
+        given = [pair(text) for text in self.join or []]
         unknown = [name for name, _ in given if name not in self.stores]
         if unknown:
             raise ConfigError(
                 f"--join says NAME=COL for a --features NAME=STORE, not {unknown[0] or given[0][1]!r};"
                 f" the stores are {list(self.stores)}"
             )
-        return _by_name("--join", given)
+        return by_name("--join", given)
 
     @functools.cached_property
     def column_names(self) -> list[str]:
-        """The columns of numbers."""
+        """The columns of numbers and categories."""
         return [] if self.columns is None else [part.strip() for part in self.columns.split(",") if part.strip()]
 
     @functools.cached_property
@@ -188,13 +195,20 @@ class DataOptions:
         for name, address in self.stores.items():
             found.append((name, rl.Features(address, key=joins.get(name), standardize=standardize)))
         if self.column_names:
-            found.append(("columns", rl.Columns(self.column_names)))
+            found.append(("columns", self._columns()))
         if not found:
             raise ConfigError(
                 f"nothing of {self.table} is named: say --image COL, --features NAME=STORE or --columns A,B."
                 f" Its columns are {', '.join(map(str, self.frame.column_names[:12]))}."
             )
-        return _by_name("inputs", found)
+        return by_name("inputs", found)
+
+    def _columns(self) -> rl.Columns:
+        """Return the table's own columns as a model gets them, before they are standardised."""
+        from rowlock.training.column_inputs import columns_input, gaps_in
+
+        has_gaps = gaps_in(self.frame, self.column_names)
+        return columns_input(self.frame, self.column_names, fill_missing="mean" if has_gaps else None)
 
     def _images(self, column: str, augment: rl.Augment | None, cache: str | None) -> rl.Images:
         import rowlock as rl
@@ -204,13 +218,39 @@ class DataOptions:
             column, size=self.image_size, root=self.image_root, remote=remote, augment=augment, cache=cache
         )
 
-    def target_input(self) -> rl.Labels | rl.Column | None:
-        """Return what is to be predicted: classes or a quantity, by ``--task`` or the column's type."""
-        import rowlock as rl
+    @functools.cached_property
+    def told_target(self) -> Target | None:
+        """What is to be predicted, as `rowlock train` understands it; None where no column is named.
+
+        Raises
+        ------
+        ConfigError
+            There is no such column, or its type cannot be predicted.
+        """
+        from rowlock.training.targets import find_target, target_columns
 
         if self.target is None:
             return None
-        return rl.Labels(self.target) if self._are_classes() else rl.Column(self.target)
+        return find_target(self.frame, target_columns(self.frame, self.target), self.task.value)
+
+    @functools.cached_property
+    def lacking(self) -> BoolArray:
+        """Where a row of the table lacks its target; shape (rows,)."""
+        import numpy as np
+
+        from rowlock.training.targets import rows_without_target
+
+        if self.told_target is None:
+            return np.zeros(self.frame.num_rows, np.bool_)
+        return rows_without_target(self.frame, self.told_target.columns)
+
+    def table_and_target(self) -> tuple[pa.Table, rl.Input | None]:
+        """Return the table as the target wants it, and how the target is read."""
+        from rowlock.training.target_inputs import input_of
+        from rowlock.training.targets import whole_classes
+
+        target = self.told_target
+        return (self.frame, None) if target is None else (whole_classes(self.frame, target), input_of(target))
 
     def dataset(
         self,
@@ -220,27 +260,25 @@ class DataOptions:
         cache: str | None = None,
         missing: str = "raise",
     ) -> rl.Dataset:
-        """Return the dataset that the options describe; arguments as those of `inputs` and `Dataset`."""
-        import rowlock as rl
+        """Return the dataset that the options describe, of the rows that have a target.
 
-        return rl.Dataset(
-            self.frame,
-            self.inputs(augment=augment, standardize=standardize, cache=cache),
-            self.target_input(),
-            key=self.key,
-            missing=missing,
-        )
-
-    def _are_classes(self) -> bool:
+        Arguments as those of `inputs` and `Dataset`.
+        """
         import pyarrow as pa
-        import pyarrow.compute as pc
 
-        if self.task is not Task.auto or self.target not in self.frame.column_names:
-            return self.task is not Task.quantity  # a column that is not there is the dataset's to refuse
-        column = self.frame.column(self.target)
-        if pa.types.is_integer(column.type):
-            return bool(pc.count_distinct(column).as_py() <= MOST_CLASSES)
-        return not (pa.types.is_floating(column.type) or pa.types.is_decimal(column.type))
+        import rowlock as rl
+        from rowlock.training.column_inputs import gaps_in
+
+        table, target = self.table_and_target()
+        if self.lacking.any():
+            if self.lacking.all():
+                raise ConfigError(f"no row of {self.table} has a value in {self.target}")
+            table = table.filter(pa.array(~self.lacking))
+        inputs = self.inputs(augment=augment, standardize=standardize, cache=cache)
+        dataset = rl.Dataset(table, inputs, target, key=self.key, missing=missing)
+        if "columns" in inputs and gaps_in(self.frame, self.column_names):
+            (dataset,) = dataset.fit_statistics()
+        return dataset
 
 
 def takes_data(function: Function) -> Function:
@@ -276,22 +314,3 @@ def _parameter(name: str) -> inspect.Parameter:
 
 def _keyword_only(parameter: inspect.Parameter) -> inspect.Parameter:
     return parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-
-
-def _pair(text: str) -> tuple[str | None, str]:
-    """Return name and value of ``NAME=VALUE``; a bare value has no name."""
-    name, separator, value = text.partition("=")
-    if not separator:
-        return None, text
-    if not name or not value:
-        raise ConfigError(f"{text!r} should be NAME=VALUE")
-    return name, value
-
-
-def _by_name(what: str, pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ConfigError(f"{what}: two have the name {twice!r}; write NAME=... with different names")
-    return found

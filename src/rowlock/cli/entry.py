@@ -13,6 +13,7 @@ import typer
 import rowlock
 from rowlock.cli import bench, check, demo, info, look, pack, predict, report, selftest, table, train, verify
 from rowlock.cli.commands import Command, Group, epilog_of
+from rowlock.cli.leaving import leave
 from rowlock.cli.terminal import console, print_anything
 
 __all__ = ["app", "main"]
@@ -47,7 +48,10 @@ def main() -> None:
     """Run the command line."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets at length
     print_anything()
-    app(prog_name="rowlock")
+    try:
+        app(prog_name="rowlock")
+    except SystemExit as end:
+        leave(end)
 
 
 def _say_version(wanted: bool) -> None:

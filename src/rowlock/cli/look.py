@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from rowlock.cli.commands import examples
 from rowlock.cli.data_options import DataOptions, takes_data
+from rowlock.cli.left_out import say_left_out
 from rowlock.cli.terminal import console
 from rowlock.errors import ConfigError
 
@@ -40,9 +41,10 @@ def look(
     if not out.absolute().parent.is_dir():
         raise ConfigError(f"there is no folder {out.absolute().parent} to write {out.name} into")
     usual = rl.Augment(flip=0.5, crop=(0.7, 1.0), rotate=10, brightness=0.15, contrast=0.15) if augment else None
+    say_left_out(data)
     dataset = data.dataset(augment=usual)
     try:
-        sheet = dataset.look(n, _numbers(rows), seed=data.seed, augment=augment, columns=across, tile=tile)
+        sheet = dataset.look(n, _numbers(rows, data), seed=data.seed, augment=augment, columns=across, tile=tile)
         sheet.save(out)
     finally:
         dataset.close()
@@ -52,10 +54,16 @@ def look(
         console.print(f"[yellow]{sheet.num_unreadable} of them cannot be read[/]; the sheet says why", soft_wrap=True)
 
 
-def _numbers(rows: str | None) -> list[int] | None:
+def _numbers(rows: str | None, data: DataOptions) -> list[int] | None:
+    """Return the rows asked for, of the table, as rows of the dataset."""
     if rows is None:
         return None
     try:
-        return [int(part) for part in rows.split(",")]
+        numbers = [int(part) for part in rows.split(",")]
     except ValueError:
         raise ConfigError(f"--rows is numbers of rows, such as 3,17,204; not {rows!r}") from None
+    before = [0, *data.lacking.cumsum().tolist()]
+    for row in numbers:
+        if 0 <= row < len(data.lacking) and data.lacking[row]:
+            raise ConfigError(f"--rows: row {row} has no value in {data.target}; leave --target out to see it")
+    return [row - before[row] if 0 <= row < len(data.lacking) else row for row in numbers]

@@ -10,7 +10,7 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-from rowlock.cli.choices import KeyType, OnError, Part
+from rowlock.cli.choices import KeyType, OnError, Part, Unknown
 from rowlock.cli.commands import examples
 from rowlock.cli.terminal import console, errors
 from rowlock.errors import ConfigError
@@ -39,6 +39,12 @@ def predict(
     part: Annotated[
         Part | None, typer.Option(help="Only the rows of the table that were in this part of the training's split.")
     ] = None,
+    unknown: Annotated[
+        Unknown,
+        typer.Option(
+            help="What becomes of a category that no training row had; zeros: it is none of the column's categories."
+        ),
+    ] = Unknown.raise_,
     on_error: Annotated[
         OnError, typer.Option(help="What becomes of rows that cannot be read; mask: their predictions stay empty.")
     ] = OnError.raise_,
@@ -74,17 +80,17 @@ def predict(
         frame = trained.part_of(frame, part.value)
     stores = stores_of(features)
     moved = root_for(frame, root)
-    trained.check(frame, features=stores, with_target=explain)
+    trained.check(frame, features=stores, unknown=unknown.value, with_target=explain)
     with errors.status("predicting"):
         predictions = trained.predict(
-            frame, features=stores, root=moved, on_error=on_error.value, batch_size=batch_size
+            frame, features=stores, root=moved, unknown=unknown.value, on_error=on_error.value, batch_size=batch_size
         )
     write_table(predictions, out, overwrite=overwrite)
     _say(predictions, out)
     if explain:
         with errors.status("shuffling inputs and columns"):
             found = trained.explain(frame, rows=explain_rows, columns=explain_columns, repeats=explain_repeats,
-                                    seed=seed, features=stores, root=moved)  # fmt: skip
+                                    seed=seed, features=stores, root=moved, unknown=unknown.value)  # fmt: skip
         write_table(found.table(), beside, overwrite=overwrite)
         _show(found, beside)
 
@@ -94,6 +100,7 @@ def read_for(path: Path, spec: Any, named: str | None) -> Any:
     from rowlock.cli.tables import read_table
 
     texts = [told["column"] for told in spec.inputs.values() if told["kind"] == "images"]
+    texts += [column for told in spec.inputs.values() if told["kind"] == "columns" for column in told["categories"]]
     if named is None and path.suffix.lower() == ".csv":
         named = spec.key_type
     if spec.key is None:

@@ -99,7 +99,7 @@ class TerminalListener(Listener):
             f" {values['seconds']:>9.1f} {values['wait_share']:>7.0%}{best}"
         )
 
-    def end(self, folder: RunFolder, metrics: dict[str, Any]) -> None:
+    def end(self, metrics: dict[str, Any]) -> None:
         """Print the metrics."""
         self._still()
         last = self._last
@@ -115,11 +115,9 @@ class TerminalListener(Listener):
         if metrics["unreadable_rows"]:
             self.note(f"{metrics['unreadable_rows']:,} rows could not be read and were not measured")
         if "ablation" in metrics:
-            self.compare(folder, metrics)
-        elif folder.path.parent.name != "ablation":
-            _show_place(folder)
+            self.compare(metrics)
 
-    def compare(self, folder: RunFolder, metrics: dict[str, Any]) -> None:
+    def compare(self, metrics: dict[str, Any]) -> None:
         """Print the models of an ablation beside the merged one."""
         self._still()
         told = metrics["ablation"]
@@ -142,7 +140,12 @@ class TerminalListener(Listener):
             rows = metrics["metrics"]["rows"]
             chance = 2 * math.sqrt(2 * own * (1 - own) / rows)
             console.print(f"[dim]of {rows:,} rows, differences below {max(chance, 1 / rows):.2f} may be chance[/]")
-        _show_place(folder)
+
+    def done(self, folder: RunFolder) -> None:
+        """Print where the run is, and how it is used."""
+        self._still()
+        console.print(f"[bold]{escape(str(folder.path))}[/] holds model, history, split, spec and metrics. To use it:")
+        console.print(f"  rowlock predict {escape(str(folder.path))} TABLE predictions.parquet", soft_wrap=True)
 
 
 def _measured_on(metrics: dict[str, Any]) -> str:
@@ -208,11 +211,6 @@ def _confusion_table(classes: list[Any], confusion: list[list[int]]) -> Table:
         cells = (f"[bold]{count:,}[/]" if other == place else f"{count:,}" for other, count in enumerate(counts))
         table.add_row(escape(str(name)), *cells)
     return table
-
-
-def _show_place(folder: RunFolder) -> None:
-    console.print(f"[bold]{escape(str(folder.path))}[/] holds model, history, split, spec and metrics. To use it:")
-    console.print(f"  rowlock predict {escape(str(folder.path))} TABLE predictions.parquet", soft_wrap=True)
 
 
 def _title(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
@@ -14,6 +15,9 @@ from rowlock.arrays import ArraySpec
 from rowlock.blocks import for_blocks
 from rowlock.errors import ConfigError
 from rowlock.inputs.base import Draw, Input, Reader, check_rows
+from rowlock.inputs.categories import Categories, as_text, is_text, refuse_missing
+from rowlock.inputs.mixed import MixedReader
+from rowlock.inputs.numbers import column_numbers
 from rowlock.inputs.scaled import ScaledReader
 from rowlock.inputs.scaling import ScalingWish
 from rowlock.store import ColumnStatistics
@@ -23,13 +27,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike
 
-    from rowlock.arrays import AnyArray, BoolArray, Int64Array
+    from rowlock.arrays import AnyArray, Int64Array
     from rowlock.table import Table
 
 __all__ = ["ArrayReader", "Column", "Columns", "Labels"]
 
 _BLOCK_ROWS = 1 << 20
-_NO_ROWS = np.empty(0, np.int64)
 
 
 class ArrayReader(Reader):
@@ -79,23 +82,35 @@ class Column(Input):
         return f"Column({self.column!r})"
 
     def open(self, table: Table, name: str) -> ArrayReader:  # noqa: D102 - as in Input
-        return ArrayReader(_numbers(table, self.column, name, self.dtype))
+        return ArrayReader(column_numbers(table, self.column, name, self.dtype))
 
 
 class Columns(Input):
     """Several columns of numbers side by side, shape ``(number of columns,)`` a row.
 
+    ::
+
+        rl.Columns(["age", "weight", rl.Categories("breed")])
+
     Parameters
     ----------
-    columns : sequence of str
-        Names of the columns, in the order wanted; numbers or booleans, none of them missing.
+    columns : sequence of str or Categories
+        Names of the columns, in the order wanted; numbers or booleans, none of them missing. A `Categories` takes as
+        many columns as it has categories, of zeros and a one, which are never standardised or filled.
     dtype : dtype
         What the batches hold.
     standardize : bool or ColumnStatistics
         Deliver ``(value - mean) / std`` for each column, as `Features` does: True by the training rows, which
         `Dataset.fit_statistics` measures; a `ColumnStatistics`: by these.
-    fill_missing : float, one float a column, "mean" or None
+    fill_missing : float, one float a column of numbers, "mean" or None
         What replaces missing values and NaN, before standardising. None: they are refused.
+
+    Attributes
+    ----------
+    columns : list of str
+        Names of the table's columns.
+    categories : dict of str to Categories
+        Those of them that hold categories.
 
     Raises
     ------
@@ -105,13 +120,14 @@ class Columns(Input):
 
     def __init__(
         self,
-        columns: Sequence[str],
+        columns: Sequence[str | Categories],
         *,
         dtype: DTypeLike = "float32",
         standardize: bool | ColumnStatistics = False,
         fill_missing: float | Sequence[float] | str | None = None,
     ) -> None:
-        self.columns = texts("columns", columns)
+        self.categories = _categories(columns)
+        self.columns = texts("columns", columns if isinstance(columns, str) else _names(columns))
         self.dtype = number_dtype(repr(self), dtype)
         if isinstance(standardize, str):
             raise ConfigError(
@@ -120,18 +136,60 @@ class Columns(Input):
         self.scaling = ScalingWish.of(standardize, fill_missing, self.dtype)
 
     def __repr__(self) -> str:
-        return f"Columns({self.columns!r})"
+        return f"Columns([{', '.join(repr(self.categories.get(name, name)) for name in self.columns)}])"
 
     def open(self, table: Table, name: str) -> Reader:  # noqa: D102 - as in Input
         exact = self.dtype if self.scaling is None else np.dtype(np.float64)
         may_miss = self.scaling is not None and self.scaling.fill is not None
-        values = np.empty((table.num_rows, len(self.columns)), exact)
-        for place, column in enumerate(self.columns):
-            values[:, place] = _numbers(table, column, name, exact, may_miss=may_miss)
+        numbers = [column for column in self.columns if column not in self.categories]
+        values = np.empty((table.num_rows, len(numbers)), exact)
+        for place, column in enumerate(numbers):
+            values[:, place] = column_numbers(table, column, name, exact, may_miss=may_miss)
+        if self.categories:
+            return self._beside_categories(values, table, name)
         if self.scaling is None:
             return ArrayReader(values)
-        statistics = self.scaling.statistics if isinstance(self.scaling.statistics, ColumnStatistics) else None
-        return ScaledReader(_NamedColumns(values, self.columns, self.dtype), self.scaling, statistics, name)
+        return self._scaled(_NamedColumns(values, self.columns, self.dtype), self.scaling, name)
+
+    def opened_as(self, reader: Reader) -> None:
+        """Keep the categories, so that a second frame is read alike."""
+        raw = reader.raw if isinstance(reader, ScaledReader) else reader
+        for column, found in raw.categories.items() if isinstance(raw, MixedReader) else ():
+            self.categories[column].opened_as(found)
+
+    def _beside_categories(self, values: AnyArray, table: Table, name: str) -> Reader:
+        found = {column: what.open(table, name) for column, what in self.categories.items()}
+        reader = MixedReader(values, [(column, found.get(column)) for column in self.columns], self.dtype)
+        if self.scaling is None:
+            return reader
+        wish = self.scaling
+        if isinstance(wish.fill, np.ndarray) and wish.fill.shape == values.shape[1:]:
+            fill = np.zeros(len(reader.plain_columns))
+            fill[~reader.plain_columns] = wish.fill
+            wish = replace(wish, fill=fill)
+        return self._scaled(reader, wish, name)
+
+    @staticmethod
+    def _scaled(raw: _NamedColumns | MixedReader, wish: ScalingWish, name: str) -> ScaledReader:
+        statistics = wish.statistics if isinstance(wish.statistics, ColumnStatistics) else None
+        return ScaledReader(raw, wish, statistics, name)
+
+
+def _names(columns: Any) -> Any:
+    try:
+        return [one.column if isinstance(one, Categories) else one for one in columns]
+    except TypeError:
+        return columns
+
+
+def _categories(columns: Any) -> dict[str, Categories]:
+    found = [one for one in columns if isinstance(one, Categories)] if isinstance(columns, Iterable) else []
+    for one in found:
+        if not one.one_hot:
+            raise ConfigError(
+                f"beside numbers, categories are zeros and ones: {one!r} with one_hot=False is an input of its own"
+            )
+    return {one.column: one for one in found}
 
 
 class _NamedColumns(ArrayReader):
@@ -183,14 +241,14 @@ class Labels(Input):
 
     def open(self, table: Table, name: str) -> ArrayReader:  # noqa: D102 - as in Input
         series = table.column(self.column)
-        if not (series.dtype.is_integer() or _is_text(series) or series.dtype == nw.Boolean):
+        if not (series.dtype.is_integer() or is_text(series) or series.dtype == nw.Boolean):
             raise ConfigError(
                 f"{name!r}: labels must be text, integers or booleans; column {self.column!r} is {series.dtype}."
                 " For a quantity to predict use rl.Column."
             )
         if series.null_count():
-            _refuse_missing(np.flatnonzero(series.is_null().to_numpy()), self.column, name)
-        present = _as_text(table.distinct(self.column)).to_list()
+            refuse_missing(np.flatnonzero(series.is_null().to_numpy()), self.column, name)
+        present = as_text(table.distinct(self.column)).to_list()
         classes = tuple(sorted(present)) if self.classes is None else self.classes
         self._refuse_unknown(present, classes, name)
         numbers = table.kept(
@@ -234,109 +292,8 @@ def _numbered(series: nw.Series[Any], present: list[Any], classes: tuple[Any, ..
     found = np.empty(len(series), np.int32)
 
     def number(start: int, stop: int) -> None:
-        block = _as_text(series[start:stop])
+        block = as_text(series[start:stop])
         found[start:stop] = block.replace_strict(present, codes, return_dtype=nw.Int32).to_numpy()
 
     for_blocks(number, len(series), _BLOCK_ROWS)
     return found
-
-
-def _as_text(series: nw.Series[Any]) -> nw.Series[Any]:
-    """Return categories as their names."""
-    return series.cast(nw.String) if series.dtype in (nw.Categorical, nw.Enum) else series
-
-
-def _is_text(series: nw.Series[Any]) -> bool:
-    if series.dtype in (nw.String, nw.Categorical, nw.Enum):
-        return True
-    return series.dtype == nw.Object and all(isinstance(value, str) for value in series if value is not None)
-
-
-def _numbers(table: Table, column: str, name: str, dtype: np.dtype[Any], *, may_miss: bool = False) -> AnyArray:
-    series = table.column(column)
-    if not (series.dtype.is_numeric() or series.dtype == nw.Boolean):
-        raise ConfigError(
-            f"{name!r}: column {column!r} must hold numbers, not {series.dtype} (first value"
-            f" {series[0]!r}). For classes use rl.Labels({column!r}), for paths of pictures rl.Images."
-        )
-    if may_miss:
-        return _with_gaps(series)
-    held = _held(series, dtype)
-    if held is not None:
-        return held
-    values = np.empty(len(series), dtype)
-    missing, wrong = [_NO_ROWS], [_NO_ROWS]
-    for start in range(0, len(series), _BLOCK_ROWS):
-        block = series[start : start + _BLOCK_ROWS]
-        gaps = _gaps(block)
-        if gaps.any():
-            missing.append(start + np.flatnonzero(gaps))
-        else:
-            cast, misfits = _cast(_plain(block), dtype)
-            values[start : start + len(block)] = cast
-            wrong.append(start + np.flatnonzero(misfits))
-    _refuse_missing(np.concatenate(missing), column, name)
-    _refuse_misfits(np.concatenate(wrong), series, dtype, column, name)
-    return values
-
-
-def _with_gaps(series: nw.Series[Any]) -> AnyArray:
-    """Return the values as float64, NaN where one is missing."""
-    values = np.empty(len(series), np.float64)
-    for start in range(0, len(series), _BLOCK_ROWS):
-        block = series[start : start + _BLOCK_ROWS]
-        numbers = block.cast(nw.Float64).fill_null(0.0).to_numpy()
-        values[start : start + len(block)] = np.where(_gaps(block), np.nan, numbers)
-    return values
-
-
-def _held(series: nw.Series[Any], dtype: np.dtype[Any]) -> AnyArray | None:
-    """Return the values where they lie, in memory or mapped, if they need not be cast; None if that cannot be."""
-    native: Any = series.to_native()
-    if getattr(native, "num_chunks", 0) != 1 or native.null_count or series.dtype == nw.Boolean:
-        return None
-    if series.dtype.is_decimal() or native.type.to_pandas_dtype() != dtype:
-        return None
-    values: AnyArray = native.chunk(0).to_numpy()
-    return None if dtype.kind == "f" and _has_nan(values) else values
-
-
-def _has_nan(values: AnyArray) -> bool:
-    """Return whether one of some numbers is NaN: then the least of them is, which is soon found."""
-    starts = range(0, len(values), _BLOCK_ROWS)
-    with np.errstate(invalid="ignore"):
-        return any(bool(np.isnan(values[start : start + _BLOCK_ROWS].min())) for start in starts)
-
-
-def _gaps(series: nw.Series[Any]) -> BoolArray:
-    """Return where values are missing."""
-    missing: BoolArray = series.is_null().to_numpy()
-    return missing | series.is_nan().fill_null(value=True).to_numpy() if series.dtype.is_float() else missing
-
-
-def _plain(series: nw.Series[Any]) -> AnyArray:
-    return (series.cast(nw.Float64) if series.dtype.is_decimal() else series).to_numpy()
-
-
-def _cast(values: AnyArray, dtype: np.dtype[Any]) -> tuple[AnyArray, BoolArray]:
-    """Cast, and return beside it what would wrap, be cut or become infinite."""
-    with np.errstate(all="ignore"):
-        cast = values.astype(dtype)
-    return cast, ~np.isfinite(cast) & np.isfinite(values) if dtype.kind == "f" else cast != values
-
-
-def _refuse_misfits(rows: Int64Array, series: nw.Series[Any], dtype: np.dtype[Any], column: str, name: str) -> None:
-    if len(rows):
-        row = int(rows[0])
-        raise ConfigError(
-            f"{name!r}: column {column!r} holds {_plain(series[row : row + 1])[0]!r} in row {row}, which {dtype} cannot"
-            f" hold ({len(rows)} such value(s)). Choose another dtype=."
-        )
-
-
-def _refuse_missing(rows: Int64Array, column: str, name: str) -> None:
-    if len(rows):
-        raise ConfigError(
-            f"{name!r}: column {column!r} has {len(rows)} missing value(s), the first in row(s)"
-            f" {', '.join(map(str, rows[:5]))}. Fill them in, or leave these rows out of the frame."
-        )

@@ -34,6 +34,8 @@ class NumberReader(Protocol):
         Of the stored numbers.
     column_names : tuple of str, or None
         Of the columns that are taken.
+    plain_columns : bool, shape (columns,), optional
+        Columns that are delivered as they are.
     """
 
     spec: ArraySpec
@@ -91,7 +93,7 @@ class ScaledReader(Reader):
         *,
         measured: bool = False,
     ) -> None:
-        self._raw = raw
+        self.raw = self._raw = raw
         self._wish = wish
         self._name = name
         self.spec = raw.spec
@@ -103,7 +105,8 @@ class ScaledReader(Reader):
         if statistics and statistics.columns and raw.column_names and statistics.columns != raw.column_names:
             raise ConfigError(f"{name!r}: the statistics are of other columns, or of these in another order")
         fitting = statistics is not None or not wish.needs_statistics
-        self._scaling = Scaling.of(wish, statistics, self._num_columns, name) if fitting else None
+        plain = getattr(raw, "plain_columns", None)
+        self._scaling = Scaling.of(wish, statistics, self._num_columns, name, plain=plain) if fitting else None
         cost = raw.access_cost
         self._at_once = cost is not None and cost.piece_rows > 1  # else each part would decode every piece again
         self._in_place = raw.spec.dtype.itemsize > 2 and np.can_cast(raw.source_dtype, raw.spec.dtype, "safe")

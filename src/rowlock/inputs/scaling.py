@@ -13,7 +13,7 @@ from rowlock.errors import ConfigError
 from rowlock.store import ColumnStatistics
 
 if TYPE_CHECKING:
-    from rowlock.arrays import AnyArray
+    from rowlock.arrays import AnyArray, BoolArray
 
 __all__ = ["Scaling", "ScalingWish"]
 
@@ -68,8 +68,15 @@ class Scaling:
     fill: AnyArray
 
     @staticmethod
-    def of(wish: ScalingWish, statistics: ColumnStatistics | None, num_columns: int, name: str) -> Scaling:
-        """Return the numbers for what was asked.
+    def of(
+        wish: ScalingWish,
+        statistics: ColumnStatistics | None,
+        num_columns: int,
+        name: str,
+        *,
+        plain: BoolArray | None = None,
+    ) -> Scaling:
+        """Return the numbers for what was asked; columns that are `plain` stay as they are.
 
         Raises
         ------
@@ -87,6 +94,8 @@ class Scaling:
             if wish.fill.shape not in {(), (num_columns,)}:
                 raise ConfigError(f"{name!r}: fill_missing has {wish.fill.size} values for {num_columns} columns")
             fill[:] = wish.fill
+        if plain is not None:
+            center[plain], scale[plain], fill[plain] = 0.0, 1.0, np.nan
         return Scaling(center, scale, fill)
 
     @property

@@ -14,6 +14,7 @@ from rowlock.arguments import whole_number
 from rowlock.errors import ConfigError, StateError
 from rowlock.keras.blank import build
 from rowlock.keras.callback_states import append_to_logs, load_states, states_of
+from rowlock.keras.generators import random_state
 from rowlock.keras.model_facts import differences, facts_of_model
 from rowlock.keras.state_file import RunState, read_state, write_state
 from rowlock.keras.variables import load_variables, variables_of
@@ -36,9 +37,9 @@ FORMAT = 1
 class Resume:
     """Where a run is saved, how often, and whence it goes on; for ``rowlock.keras.fit(..., resume=)``.
 
-    One file holds weights, the optimizer's variables, random states, metrics, the loader's state, history and what
-    callbacks remember. It is written beside, made durable and renamed: whenever the process is killed, the last whole
-    state is there. Run the same command again to go on at its step; a finished run returns at once.
+    One file holds weights, the optimizer's variables, the process's random states, metrics, the loader's state, history
+    and what callbacks remember. It is written beside, made durable and renamed: whenever the process is killed, the
+    last whole state is there. Run the same command again to go on at its step; a finished run returns at once.
 
     Parameters
     ----------
@@ -149,7 +150,7 @@ class SavedRun:
             self._restore_history()
 
     def random_state(self) -> dict[str, AnyArray]:
-        """Return the random state of the last batch, for the next one."""
+        """Return the random state that was saved, under names that `load_random_state` knows; nothing for a new run."""
         return {} if self._state is None else dict(self._state.arrays)
 
     def restore_within_epoch(self) -> None:
@@ -208,7 +209,8 @@ class SavedRun:
             "epochs": [int(epoch) for epoch in getattr(history, "epoch", [])],
             "callbacks": facts,
         }
-        write_state(self._resume.path, told, variables_of(self._model, with_metrics=within_epoch) | arrays)
+        variables = variables_of(self._model, with_metrics=within_epoch)
+        write_state(self._resume.path, told, variables | random_state() | arrays)
 
     def _check(self, saved: Mapping[str, Any]) -> None:
         if saved.get("format") != FORMAT:

@@ -12,14 +12,13 @@ if TYPE_CHECKING:
 
     from rowlock.arrays import AnyArray
 
-__all__ = ["load_random_state", "load_variables", "random_state", "variables_of"]
-
-_TORCH_STATE = "torch_random_state"
-"""With ``.0`` of the processor, ``.1`` of the first CUDA device, ..."""
+__all__ = ["load_variables", "variables_of"]
 
 
 def variables_of(model: Any, *, with_metrics: bool) -> dict[str, AnyArray]:
     """Return weights, states of random layers, variables of the optimizer, and metrics, under a name for each.
+
+    Random generators that belong to no model are those of `rowlock.keras.generators`.
 
     Parameters
     ----------
@@ -28,8 +27,7 @@ def variables_of(model: Any, *, with_metrics: bool) -> dict[str, AnyArray]:
     with_metrics : bool
         Within an epoch: so that its history covers all of it.
     """
-    arrays = {name: _array(variable) for name, variable in _named(model, with_metrics=with_metrics)}
-    return arrays | random_state()
+    return {name: _array(variable) for name, variable in _named(model, with_metrics=with_metrics)}
 
 
 def load_variables(model: Any, arrays: Mapping[str, AnyArray]) -> None:
@@ -38,29 +36,6 @@ def load_variables(model: Any, arrays: Mapping[str, AnyArray]) -> None:
     for name, variable in _named(model, with_metrics=with_metrics):
         if name in arrays and tuple(variable.shape) == arrays[name].shape:
             variable.assign(arrays[name])
-
-
-def random_state() -> dict[str, AnyArray]:
-    """Return PyTorch's random state, which `Dropout` without a seed draws from there; nothing on other backends."""
-    if keras.backend.backend() != "torch":
-        return {}
-    import torch  # noqa: PLC0415 - only where it is the backend
-
-    states = [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else ())]
-    return {f"{_TORCH_STATE}.{number}": state.numpy() for number, state in enumerate(states)}
-
-
-def load_random_state(arrays: Mapping[str, AnyArray]) -> None:
-    """Go on with a random state; what Keras does before its first batch (a `DataLoader`) draws from it too."""
-    if keras.backend.backend() != "torch":
-        return
-    import torch  # noqa: PLC0415 - only where it is the backend
-
-    for name, array in arrays.items():
-        if name == f"{_TORCH_STATE}.0":
-            torch.set_rng_state(torch.from_numpy(array.copy()))
-        elif name.startswith(f"{_TORCH_STATE}.") and torch.cuda.is_available():
-            torch.cuda.set_rng_state(torch.from_numpy(array.copy()), int(name.rpartition(".")[2]) - 1)
 
 
 def _named(model: Any, *, with_metrics: bool) -> Iterator[tuple[str, Any]]:

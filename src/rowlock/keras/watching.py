@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import keras
 
-from rowlock.keras.variables import load_random_state, random_state
+from rowlock.keras.generators import load_random_state, random_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +53,7 @@ class Watch(keras.callbacks.CallbackList):  # type: ignore[misc] # Keras has no 
         self._epochs = range(0)
         self._logs: Any = None
         self._averaged_over: list[Any] | None = None
-        self._random_state: dict[str, Any] = {}  # of the last batch, until the next call's first
+        self._random_state: dict[str, Any] = {}  # to go on with, from a call of `fit` until its first batch
         super().__init__(
             listed,
             add_history=True,
@@ -99,6 +99,7 @@ class Watch(keras.callbacks.CallbackList):  # type: ignore[misc] # Keras has no 
         if self._saved is not None:
             self._saved.restore_callbacks()
             self._random_state = self._saved.random_state()
+        self._random_state = self._random_state or random_state()
 
     def on_run_end(self) -> None:
         """End, once a run."""
@@ -124,7 +125,11 @@ class Watch(keras.callbacks.CallbackList):  # type: ignore[misc] # Keras has no 
         return
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: D102 - as in Callback
+        if self._random_state and not self._offset:
+            load_random_state(self._random_state)
         super().on_epoch_begin(epoch, logs)
+        if self._random_state and not self._offset:
+            self._random_state = random_state()  # what `fit` draws for its iterators does not count
         self._num_counted = 0
         if self._saved is not None and self._offset:  # its beginning was in another life: undo what it did again
             self._saved.restore_within_epoch()

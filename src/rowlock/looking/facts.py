@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rowlock.errors import RowError
-from rowlock.inputs import Columns, Images, Labels
+from rowlock.inputs import Categories, Columns, Images, Labels
+from rowlock.training.target_inputs import LabelSet, Quantities
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,12 +77,30 @@ def _add(facts: RowFacts, name: str, what: Any, value: AnyArray) -> None:
     if isinstance(what, Images):
         pixels = value if value.dtype == np.uint8 else np.clip(value / what.scale, 0, 255).round().astype(np.uint8)
         facts.pictures += list(pixels) if pixels.ndim == 4 else [pixels]
-    elif isinstance(what, Columns) and len(what.columns) <= _FEW_VALUES:
-        facts.values += [f"{column} {number:.4g}" for column, number in zip(what.columns, value, strict=True)]
+    elif isinstance(what, Categories):
+        facts.values.append(f"{name} {_category(what, value)}")
+    elif isinstance(what, Columns) and (what.categories or len(what.columns) <= _FEW_VALUES):
+        facts.values += _of_columns(what, value)
     elif value.dtype.kind in "fiu" and value.size > 1:
         facts.series[name] = np.asarray(value, np.float64).ravel()
     elif value.size == 1:
         facts.values.append(f"{name} {value.item():.4g}")
+
+
+def _of_columns(what: Columns, value: AnyArray) -> list[str]:
+    words, at = [], 0
+    for column in what.columns:
+        known = what.categories.get(column)
+        width = 1 if known is None else len(known.categories or ())
+        shown = f"{value[at]:.4g}" if known is None else _category(known, value[at : at + width])
+        words.append(f"{column} {shown}")
+        at += width
+    return words
+
+
+def _category(what: Categories, value: AnyArray) -> str:
+    place = int(value) if value.ndim == 0 else int(value.argmax()) + 1 if value.any() else 0
+    return str(what.categories[place - 1]) if place and what.categories else "(none)"
 
 
 def _target(dataset: Dataset, batch: Batch) -> str:
@@ -96,4 +115,18 @@ def _one_target(dataset: Dataset, name: str, values: AnyArray) -> str:
     what = next(what for role, label, what in definitions_of(dataset) if role == "target" and label == name)
     if isinstance(what, Labels) and what.classes is not None:
         return str(what.classes[int(values[0])])
-    return f"{values[0]:.4g}" if np.ndim(values[0]) == 0 else str(np.asarray(values[0]).tolist())
+    if np.ndim(values[0]) == 0:
+        return f"{values[0]:.4g}"
+    return _in_words(what, np.asarray(values[0]))
+
+
+def _in_words(what: Any, numbers: AnyArray) -> str:
+    """Return several numbers of a target with what they are called: the labels that a row has, or its quantities."""
+    if isinstance(what, LabelSet) or (isinstance(what, Columns) and not np.setdiff1d(numbers, [0, 1]).size):
+        names = what.labels if isinstance(what, LabelSet) else what.columns
+        return ", ".join(str(name) for name, flag in zip(names, numbers, strict=True) if flag) or "(none)"
+    if isinstance(what, Columns | Quantities):
+        if len(numbers) == 1:
+            return f"{numbers[0]:.4g}"
+        return ", ".join(f"{name} {number:.4g}" for name, number in zip(what.columns, numbers, strict=True))
+    return str(numbers.tolist())

@@ -47,7 +47,7 @@ def ablate(
     run.folder.write_json(names.METRICS, metrics)
     draw_curves(run.folder, metrics, {title: one.folder for title, one in runs.items()})
     done = Run.open(run.folder.path, model=run.model)
-    listener.compare(done.folder, metrics)
+    listener.compare(metrics)
     return done
 
 

@@ -44,7 +44,8 @@ class Config:
     join : dict of str to str
         Column that joins a store, by the input's name, where it is not `key`.
     columns : sequence of str
-        Numbers that are in the table: the input ``"columns"``; standardised, gaps filled by the mean.
+        Numbers and categories that are in the table: the input ``"columns"``. Numbers are standardised, gaps filled by
+        the mean; text becomes zeros and a one, see `rl.Categories`.
     target : str or sequence of str
         What is predicted: a column, or several of one kind.
     task : {"auto", "classes", "labels", "quantity"}

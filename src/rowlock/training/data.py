@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import narwhals as nw
@@ -10,17 +10,26 @@ import numpy as np
 import pyarrow as pa
 
 import rowlock as rl
+from rowlock.arguments import nearest
 from rowlock.errors import ConfigError
+from rowlock.training.column_inputs import category_columns, columns_input, refuse_ids, rows_with, values_of
 from rowlock.training.config import COLUMNS, PARTS, Config
 from rowlock.training.target_inputs import Quantities, input_of
-from rowlock.training.targets import Target, find_target, rows_without_target, target_columns
+from rowlock.training.targets import (
+    Target,
+    find_target,
+    require_learnable,
+    rows_without_target,
+    target_columns,
+    whole_classes,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rowlock.arrays import AnyArray, BoolArray
 
-__all__ = ["Prepared", "arrow_table", "prepare", "truth_of"]
+__all__ = ["Prepared", "arrow_table", "check_options", "prepare", "truth_of"]
 
 AUGMENT: Final = rl.Augment(flip=0.5, crop=(0.75, 1.0), rotate=6, brightness=0.15, contrast=0.15)
 """Mild: a picture is still what it was. Why these numbers: docs/adr/0024-training-defaults.md."""
@@ -41,6 +50,8 @@ class Prepared:
         Of the training rows' quantities, by which targets are scaled.
     notes : tuple of str
         What a user should know: rows left out, classes that training lacks.
+    categories : dict of str to tuple
+        Of each column of text or categories among the inputs: those that training rows have.
     """
 
     target: Target
@@ -48,6 +59,7 @@ class Prepared:
     mean: AnyArray | None
     std: AnyArray | None
     notes: tuple[str, ...]
+    categories: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def train(self) -> rl.Dataset:
@@ -58,6 +70,40 @@ class Prepared:
         """Return the same rows, with some of the inputs."""
         parts = {part: dataset.only(*names) for part, dataset in self.parts.items()}
         return replace(self, parts=parts, notes=())
+
+
+def check_options(config: Config, frame: Any) -> None:
+    """Compare the options with the table's columns, before anything of a run, or of an earlier one, is looked at.
+
+    Raises
+    ------
+    ConfigError
+        No input or no target is named, there is no such column, or the target cannot be predicted.
+    """
+    _told(config, arrow_table(frame, config.key))
+
+
+def _told(config: Config, table: pa.Table) -> Target:
+    """Return the target that the options and the table's types tell."""
+    if not config.input_names:
+        raise ConfigError("a model needs an input: --image COL, --features NAME=STORE or --columns A,B")
+    columns = target_columns(table, config.target)
+    _refuse_copying(columns, config)
+    named = {
+        "columns": config.columns,
+        "image": config.image.values(),
+        "join": config.join.values(),
+        "group": [config.group],
+        "key": [config.key],
+        "stratify": [config.stratify],
+    }
+    for option, names in named.items():
+        for name in names:
+            if isinstance(name, str) and name not in table.column_names:
+                raise ConfigError(
+                    f"the table has no column {name!r}, which --{option} names.{nearest(name, table.column_names)}"
+                )
+    return find_target(table, columns, config.task)
 
 
 def prepare(config: Config, frame: Any) -> Prepared:
@@ -73,26 +119,27 @@ def prepare(config: Config, frame: Any) -> Prepared:
     ConfigError
         The table does not have what the configuration names, or there is nothing to learn.
     """
-    if not config.input_names:
-        raise ConfigError("a model needs an input: --image COL, --features NAME=STORE or --columns A,B")
     table = arrow_table(frame, config.key)
-    columns = target_columns(table, config.target)
-    _refuse_copying(columns, config)
+    columns = _told(config, table).columns
     table, notes = _with_target(table, columns, config)
     target = find_target(table, columns, config.task)
-    table = _whole_classes(table, target)
-    source = input_of(target)
-    data = rl.Dataset(table, _inputs(config), source, key=config.key, missing=config.missing)
+    require_learnable(table, target)
+    table = whole_classes(table, target)
+    data, parts, source = _opened(config, table, target, {})
+    known, more = _known_categories(config, table, parts)
+    if more:  # rare: a category that no training row has is no place of its own, so all is read as it will ever be
+        data.close()
+        data, parts, source = _opened(config, table, target, known)
+    notes += more
     notes += [f"{len(keys):,} rows are left out: {name!r} lacks their keys, {_first(keys)}"
               for name, keys in data.dropped.items()]  # fmt: skip
-    parts = _parts(data, config, target)
     mean = std = None
     if isinstance(source, Quantities):
         mean, std = _scale(source, parts["train"], columns)
     if config.features or config.columns:
         parts = dict(zip(parts, parts["train"].fit_statistics(*list(parts.values())[1:]), strict=True))
     notes += _about(parts, target) + _copies(parts["train"], columns)
-    return Prepared(target, parts, mean, std, tuple(notes))
+    return Prepared(target, parts, mean, std, tuple(notes), known)
 
 
 def arrow_table(frame: Any, key: str | None) -> pa.Table:
@@ -127,7 +174,33 @@ def _refuse_copying(columns: tuple[str, ...], config: Config) -> None:
         raise ConfigError(f"column {both[0]!r} is what is predicted and an input as well: the model would only copy it")
 
 
-def _inputs(config: Config) -> dict[str, rl.Input]:
+def _opened(
+    config: Config, table: pa.Table, target: Target, known: Mapping[str, Sequence[str]]
+) -> tuple[rl.Dataset, dict[str, rl.Dataset], rl.Input]:
+    source = input_of(target)
+    data = rl.Dataset(table, _inputs(config, table, known), source, key=config.key, missing=config.missing)
+    return data, _parts(data, config, target), source
+
+
+def _known_categories(
+    config: Config, table: pa.Table, parts: Mapping[str, rl.Dataset]
+) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """Return the categories that training rows have, and what to say of rows of other parts that have others."""
+    refuse_ids(table, config.columns)
+    known, notes = {}, []
+    for name in category_columns(table, config.columns):
+        known[name] = tuple(values_of(parts["train"].column(name)).to_pylist())
+        if not known[name]:
+            raise ConfigError(f"column {name!r} has no value in the training rows: leave it out of --columns")
+        lost = [value for value in values_of(table.column(name)).to_pylist() if value not in known[name]]
+        counts = [rows_with(part.column(name), lost) for part in parts.values()] if lost else [0]
+        if lost:
+            notes.append(f"{name!r}: no training row is {_first(lost)}; {sum(counts):,} row(s) of other parts are, and"
+                         " count as none of its categories")  # fmt: skip
+    return known, notes
+
+
+def _inputs(config: Config, table: pa.Table, known: Mapping[str, Sequence[str]]) -> dict[str, rl.Input]:
     augment = AUGMENT if config.augment else None
     remote = rl.Remote(*config.remote) if config.remote else None
     inputs: dict[str, rl.Input] = {
@@ -137,7 +210,7 @@ def _inputs(config: Config) -> dict[str, rl.Input]:
     for name, store in config.features.items():
         inputs[name] = rl.Features(store, key=config.join.get(name), standardize=True, fill_missing="mean")
     if config.columns:
-        inputs[COLUMNS] = rl.Columns(config.columns, standardize=True, fill_missing="mean")
+        inputs[COLUMNS] = columns_input(table, config.columns, known, standardize=True, fill_missing="mean")
     return inputs
 
 
@@ -165,15 +238,6 @@ def _named_rows(table: pa.Table, key: str | None, chosen: BoolArray) -> str:
 def _first(values: Any) -> str:
     shown = ", ".join(repr(value) for value in list(values[:_SHOWN]))
     return shown + (", ..." if len(values) > _SHOWN else "")
-
-
-def _whole_classes(table: pa.Table, target: Target) -> pa.Table:
-    """Return the table with whole numbers where pandas made floats of them, since a class is no float."""
-    name = target.columns[0]
-    if target.task != "classes" or not pa.types.is_floating(table.schema.field(name).type):
-        return table
-    place = table.column_names.index(name)
-    return table.set_column(place, name, table.column(name).cast(pa.int64()))
 
 
 def _parts(data: rl.Dataset, config: Config, target: Target) -> dict[str, rl.Dataset]:

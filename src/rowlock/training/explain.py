@@ -6,6 +6,7 @@ that is shuffled is what its branch said, shuffled; a column that is shuffled ne
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -19,7 +20,7 @@ from rowlock.training.data import arrow_table, truth_of
 from rowlock.training.fits import require_fit
 from rowlock.training.metrics import MAIN, measure, row_losses
 from rowlock.training.target_inputs import input_of
-from rowlock.training.targets import rows_without_target
+from rowlock.training.targets import rows_without_target, whole_classes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,8 +78,16 @@ class Explanation:
     columns: tuple[Importance, ...]
 
     def table(self) -> pa.Table:
-        """Return it as a table: input, column (null: the whole input), drop, spread, loss_rise."""
-        rows = [*self.inputs, *self.columns]
+        """Return it as a table: input, column (null: the whole input), drop, spread, loss_rise.
+
+        Rounded to what a few permutations can tell: six digits of the metric, six decimals of the loss.
+        """
+        digits = 5 - math.floor(math.log10(abs(self.value))) if math.isfinite(self.value) and self.value else 6
+        rows = [
+            one._replace(drop=round(one.drop, digits), spread=round(one.spread, digits),
+                         loss_rise=round(one.loss_rise, 6))
+            for one in (*self.inputs, *self.columns)
+        ]  # fmt: skip
         kinds = {"column": pa.string(), "input": pa.string()}
         return pa.table({name: pa.array([getattr(row, name) for row in rows], kinds.get(name))
                          for name in Importance._fields})  # fmt: skip
@@ -123,9 +132,7 @@ def _dataset(spec: Spec, frame: Any, rows: int | None, seed: int) -> rl.Dataset:
             f"{int(lacking.sum()):,} rows have no target in {spec.target.name!r}, so nothing can be compared: leave"
             " them out"
         )
-    column = spec.target.columns[0]
-    if spec.target.task == "classes" and pa.types.is_floating(table.schema.field(column).type):
-        table = table.set_column(table.column_names.index(column), column, table.column(column).cast(pa.int64()))
+    table = whole_classes(table, spec.target)
     data = rl.Dataset(table, spec.rl_inputs(), input_of(spec.target), key=spec.key)
     if rows is not None and rows < len(data):
         data = data.select(np.sort(np.random.default_rng([seed % 2**32, 3]).permutation(len(data))[:rows]))
@@ -146,11 +153,12 @@ class _Probe:
         self._head = keras.Model([by_name[name] for name in self._names], model.output)
         self._batch_size = batch_size
         self._given: dict[str, AnyArray] = {}
+        self._places: dict[str, dict[str, slice]] = {}
         self._said = self._run(data)
         self.metric = MAIN[spec.target.task]
         self.value, self._loss = self._measured(self._said)
 
-    def importance(self, name: str, column: int | None, draws: list[AnyArray]) -> Importance:
+    def importance(self, name: str, column: str | None, draws: list[AnyArray]) -> Importance:
         """Return how much worse the model is when an input, or a column of it, is shuffled."""
         drops, rises = [], []
         for draw in draws:
@@ -158,20 +166,19 @@ class _Probe:
             value, loss = self._measured(self._said | {name: said})
             drops.append(self.value - value)
             rises.append(loss - self._loss)
-        label = None if column is None else self._column_name(name, column)
-        return Importance(name, label, float(np.mean(drops)), float(np.std(drops)), float(np.mean(rises)))
+        return Importance(name, column, float(np.mean(drops)), float(np.std(drops)), float(np.mean(rises)))
 
-    def promising(self, name: str, most: int, seed: int) -> list[int]:
+    def promising(self, name: str, most: int, seed: int) -> list[str]:
         """Return the columns whose shuffling raises the loss most, in one permutation of some rows."""
-        num_columns = self._given[name].shape[1]
-        if num_columns <= most:
-            return list(range(num_columns))
+        columns = list(self._places[name])
+        if len(columns) <= most:
+            return columns
         few = np.arange(min(_SCREEN_ROWS, len(self._truth)))
         draw = np.random.default_rng([seed % 2**32, 4]).permutation(len(few))
         rises = [self._measured({other: values[few] for other, values in self._said.items()}
                                 | {name: self._without(name, column, draw, few)}, few)[1]
-                 for column in range(num_columns)]  # fmt: skip
-        return [int(column) for column in np.argsort(-np.array(rises), kind="stable")[:most]]
+                 for column in columns]  # fmt: skip
+        return [columns[place] for place in np.argsort(-np.array(rises), kind="stable")[:most]]
 
     @staticmethod
     def order(one: Importance) -> tuple[float, float]:
@@ -192,11 +199,13 @@ class _Probe:
         finally:
             loader.close()
         self._given = {name: np.concatenate(parts) for name, parts in given.items()}
+        self._places = {name: _places(self._spec.inputs[name], values.shape[1]) for name, values in self._given.items()}
         return {name: np.concatenate(parts) for name, parts in said.items()}
 
-    def _without(self, name: str, column: int, draw: AnyArray, rows: Any = slice(None)) -> AnyArray:
+    def _without(self, name: str, column: str, draw: AnyArray, rows: Any = slice(None)) -> AnyArray:
         values = self._given[name][rows].copy()
-        values[:, column] = values[draw, column]
+        places = self._places[name][column]
+        values[:, places] = values[draw, places]
         return self._numpy(self._branches[name](values, training=False))
 
     def _measured(self, said: dict[str, AnyArray], rows: Any = slice(None)) -> tuple[float, float]:
@@ -208,13 +217,17 @@ class _Probe:
                           predicted / scale if self._spec.std is not None else predicted).mean()  # fmt: skip
         return (float("nan") if value is None else float(value)), float(loss)
 
-    def _column_name(self, name: str, column: int) -> str:
-        names = self._spec.inputs[name]["columns"]
-        return str(column) if names is None else str(names[column])
-
     @staticmethod
     def _numpy(tensor: Any) -> AnyArray:
         return np.asarray(keras.ops.convert_to_numpy(tensor), np.float32)
+
+
+def _places(told: dict[str, Any], num_columns: int) -> dict[str, slice]:
+    """Return where the numbers of each column are; a column of categories has several."""
+    names = told["columns"] or range(num_columns)
+    widths = [len(told.get("categories", {}).get(name, ".")) for name in names]
+    ends = np.cumsum(widths).tolist()
+    return {str(name): slice(end - width, end) for name, width, end in zip(names, widths, ends, strict=True)}
 
 
 def _in_order(model: Any, joined: list[Any], names: list[str]) -> Iterator[Any]:

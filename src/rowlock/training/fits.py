@@ -9,6 +9,7 @@ import pyarrow as pa
 from rowlock.arguments import nearest
 from rowlock.errors import ConfigError, RowlockError
 from rowlock.inputs.matrices import open_matrix
+from rowlock.training.column_inputs import category_columns, rows_with, values_of
 from rowlock.training.spec import key_type
 
 if TYPE_CHECKING:
@@ -86,12 +87,26 @@ def _images(spec: Spec, told: Mapping[str, Any], table: pa.Table) -> Iterator[st
 
 def _columns(spec: Spec, told: Mapping[str, Any], table: pa.Table) -> Iterator[str]:  # noqa: ARG001 - as its siblings
     for column in told["columns"]:
-        yield from _lacking(table, column, "one of its numbers")
-        if column in table.column_names:
+        yield from _lacking(table, column, "one of its columns")
+        if column in table.column_names and column in told["categories"]:
+            yield from _categories(told, table, column)
+        elif column in table.column_names:
             kind = table.schema.field(column).type
             is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
             if not is_number and not pa.types.is_decimal(kind):
                 yield f"column {column!r} held numbers, and holds {kind}"
+
+
+def _categories(told: Mapping[str, Any], table: pa.Table, column: str) -> Iterator[str]:
+    values = table.column(column)
+    if values.null_count < len(values) and not category_columns(table, [column]):
+        yield f"column {column!r} held categories, and holds {values.type}"
+    elif told["unknown"] == "raise" and values.null_count < len(values):
+        known = set(told["categories"][column])
+        unknown = [value for value in values_of(values).to_pylist() if value not in known]
+        if unknown:
+            yield (f"{rows_with(values, unknown):,} row(s) of column {column!r} hold {_listed(unknown)}, which no"
+                   " training row had (--unknown zeros lets them be none of its categories)")  # fmt: skip
 
 
 def _features(spec: Spec, told: Mapping[str, Any], table: pa.Table) -> Iterator[str]:

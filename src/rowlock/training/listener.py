@@ -105,8 +105,11 @@ class Listener:
     def epoch(self, facts: EpochFacts) -> None:
         """Hear that an epoch is over."""
 
-    def end(self, folder: RunFolder, metrics: dict[str, Any]) -> None:
+    def end(self, metrics: dict[str, Any]) -> None:
         """Hear that a model is trained and measured."""
 
-    def compare(self, folder: RunFolder, metrics: dict[str, Any]) -> None:
+    def compare(self, metrics: dict[str, Any]) -> None:
         """Hear that all models of an ablation are trained."""
+
+    def done(self, folder: RunFolder) -> None:
+        """Hear that the run is finished, an ablation included."""

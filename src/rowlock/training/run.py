@@ -95,7 +95,14 @@ class Run:
         except Exception as error:  # Keras raises many kinds for files that are none
             raise ConfigError(f"{path} cannot be loaded: {error}") from error
 
-    def check(self, frame: Any, *, features: Mapping[str, str] | None = None, with_target: bool = False) -> None:
+    def check(
+        self,
+        frame: Any,
+        *,
+        features: Mapping[str, str] | None = None,
+        unknown: str = "raise",
+        with_target: bool = False,
+    ) -> None:
         """Compare a table and its stores with the spec; takes no time.
 
         Raises
@@ -104,7 +111,7 @@ class Run:
             Names all that differs.
         """
         table = arrow_table(frame, self.spec.key)
-        require_fit(self.spec.with_places(features or {}, None), table, with_target=with_target)
+        require_fit(self.spec.with_places(features or {}, None, unknown), table, with_target=with_target)
 
     def part_of(self, frame: Any, part: str) -> Any:
         """Return the rows of a table that were in a part of the run's split, in the table's order.
@@ -148,6 +155,7 @@ class Run:
         *,
         features: Mapping[str, str] | None = None,
         root: str | None = None,
+        unknown: str = "raise",
         on_error: str = "raise",
         max_bad: float = 1.0,
         batch_size: int | None = None,
@@ -162,6 +170,8 @@ class Run:
             Where stores are now, by the input's name, if not where they were.
         root : str, optional
             Folder that relative paths start from, if another one.
+        unknown : {"raise", "zeros"}
+            ``"zeros"``: a category that no training row had is none of the categories, as a missing one is.
         on_error : {"raise", "mask"}
             ``"mask"``: the predictions of a row that cannot be read are missing.
         max_bad : float
@@ -184,7 +194,7 @@ class Run:
         """
         if on_error not in {"raise", "mask"}:
             raise ConfigError(f"on_error must be 'raise' or 'mask' (every row has a place), not {on_error!r}")
-        spec = self.spec.with_places(features or {}, root)
+        spec = self.spec.with_places(features or {}, root, unknown)
         require_fit(spec, arrow_table(frame, spec.key))
         data = rl.Dataset(frame, spec.rl_inputs(), key=spec.key)
         try:
@@ -204,6 +214,7 @@ class Run:
         seed: int = 0,
         features: Mapping[str, str] | None = None,
         root: str | None = None,
+        unknown: str = "raise",
     ) -> Explanation:
         """Return how much the metric drops when an input, or one of its columns, is that of other rows.
 
@@ -222,7 +233,7 @@ class Run:
         repeats : int
             Permutations of each.
         seed : int
-        features, root : optional
+        features, root, unknown : optional
             As in `predict`.
 
         Returns
@@ -231,7 +242,7 @@ class Run:
         """
         from rowlock.training.explain import explain  # noqa: PLC0415 - loads Keras
 
-        spec = self.spec.with_places(features or {}, root)
+        spec = self.spec.with_places(features or {}, root, unknown)
         return explain(self.model, spec, frame, rows=rows, columns=columns, repeats=repeats, seed=seed,
                        batch_size=self.config.batch_size)  # fmt: skip
 

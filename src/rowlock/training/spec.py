@@ -15,7 +15,7 @@ from rowlock.training.config import COLUMNS
 from rowlock.training.targets import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     import pyarrow as pa
@@ -37,7 +37,8 @@ class Spec:
     ----------
     inputs : dict of str to dict
         In the order of the model: ``kind`` (``"images"``, ``"features"``, ``"columns"``) and what that kind needs:
-        column, size and resize; store, number and names of its columns, key and statistics; columns and statistics.
+        column, size and resize; store, number and names of its columns, key and statistics; columns, their categories
+        and statistics.
     target : Target
     key : str or None
     key_type : {"int", "text"} or None
@@ -66,8 +67,7 @@ class Spec:
             elif name in config.features:
                 inputs[name] = _features(config, name) | {"statistics": statistics[name].to_dict()}
             else:
-                inputs[name] = {"kind": "columns", "columns": list(config.columns), "dtype": "float32",
-                                "fill_missing": "mean", "statistics": statistics[COLUMNS].to_dict()}  # fmt: skip
+                inputs[name] = _of_columns(config, prepared) | {"statistics": statistics[COLUMNS].to_dict()}
         kind = None if config.key is None else ("int" if train.select([0]).keys.dtype.kind == "i" else "text")
         return Spec(inputs, prepared.target, config.key, kind, prepared.mean, prepared.std)
 
@@ -101,24 +101,27 @@ class Spec:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"{path} is not a data spec: {error!r}") from error
 
-    def with_places(self, features: Mapping[str, str], root: str | None) -> Spec:
-        """Return the spec with stores and pictures at other addresses.
+    def with_places(self, features: Mapping[str, str], root: str | None, unknown: str = "raise") -> Spec:
+        """Return the spec with stores and pictures at other addresses, and with what becomes of unknown categories.
 
         Raises
         ------
         ConfigError
             An address for something that is not an input of features.
         """
+        if unknown not in {"raise", "zeros"}:
+            raise ConfigError(f"unknown must be 'raise' or 'zeros', not {unknown!r}")
         inputs = {name: dict(told) for name, told in self.inputs.items()}
         for name, store in features.items():
             if inputs.get(name, {}).get("kind") != "features":
                 stores = [one for one, told in inputs.items() if told["kind"] == "features"]
                 raise ConfigError(f"--features names {name!r}, which is no store of this run; its stores are {stores}")
             inputs[name]["store"] = store
-        if root is not None:
-            for told in inputs.values():
-                if told["kind"] == "images":
-                    told["root"] = root
+        for told in inputs.values():
+            if told["kind"] == "images" and root is not None:
+                told["root"] = root
+            if told["kind"] == "columns":
+                told["unknown"] = unknown
         return Spec(inputs, self.target, self.key, self.key_type, self.mean, self.std)
 
     def rl_inputs(self) -> dict[str, rl.Input]:
@@ -165,6 +168,17 @@ def _features(config: Config, name: str) -> dict[str, Any]:
         matrix.close()
 
 
+def _of_columns(config: Config, prepared: Prepared) -> dict[str, Any]:
+    return {
+        "kind": "columns",
+        "columns": list(config.columns),
+        "categories": {column: list(values) for column, values in prepared.categories.items()},
+        "unknown": "raise",
+        "dtype": "float32",
+        "fill_missing": "mean",
+    }
+
+
 def _images(told: Mapping[str, Any]) -> rl.Input:
     height, width = told["size"]
     return rl.Images(
@@ -189,9 +203,13 @@ def _stored(told: Mapping[str, Any]) -> rl.Input:
 
 
 def _columns(told: Mapping[str, Any]) -> rl.Input:
-    names: Sequence[str] = told["columns"]
+    names, known = told["columns"], told["categories"]
+    columns = [
+        rl.Categories(name, known[name], missing="zeros", unknown=told["unknown"]) if name in known else name
+        for name in names
+    ]
     statistics = rl.ColumnStatistics.from_dict(told["statistics"])
-    return rl.Columns(names, dtype=told["dtype"], standardize=statistics, fill_missing=told["fill_missing"])
+    return rl.Columns(columns, dtype=told["dtype"], standardize=statistics, fill_missing=told["fill_missing"])
 
 
 _INPUTS: Final = {"images": _images, "features": _stored, "columns": _columns}

@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 
     from rowlock.arrays import BoolArray
 
-__all__ = ["MOST_CLASSES", "Target", "find_target", "rows_without_target", "target_columns"]
+__all__ = [
+    "MOST_CLASSES",
+    "Target",
+    "find_target",
+    "require_learnable",
+    "rows_without_target",
+    "target_columns",
+    "whole_classes",
+]
 
 Task = Literal["classes", "labels", "quantity"]
 TASKS: Final = ("auto", "classes", "labels", "quantity")
@@ -85,7 +93,7 @@ def target_columns(table: pa.Table, given: str | Sequence[str] | None) -> tuple[
 
 
 def find_target(table: pa.Table, columns: tuple[str, ...], task: str = "auto") -> Target:
-    """Return what is to be predicted, by the columns' types.
+    """Return what is to be predicted, by the columns' types: the one way from columns to a target, for all commands.
 
     Text, booleans and up to `MOST_CLASSES` different whole numbers are classes; other numbers are a quantity; a column
     of lists, and several columns of 0 and 1, are labels.
@@ -100,7 +108,7 @@ def find_target(table: pa.Table, columns: tuple[str, ...], task: str = "auto") -
     Raises
     ------
     ConfigError
-        There is nothing to learn (one class, a constant), or the types do not fit the task.
+        The types do not fit the task.
     """
     if task not in TASKS:
         raise ConfigError(f"task must be one of {', '.join(map(repr, TASKS))}, not {task!r}")
@@ -110,6 +118,37 @@ def find_target(table: pa.Table, columns: tuple[str, ...], task: str = "auto") -
     if found == "labels":
         return _any_of(table, columns)
     return _numbers(table, columns)
+
+
+def require_learnable(table: pa.Table, target: Target) -> None:
+    """Refuse a target that tells rows apart by nothing.
+
+    Raises
+    ------
+    ConfigError
+        One class alone, no label at all, or a constant.
+    """
+    name, classes = target.columns[0], target.classes
+    if target.task == "classes" and len(classes) < 2:
+        what = f"only {classes[0]!r} in all {table.num_rows:,} rows" if classes else "no value at all"
+        raise ConfigError(f"column {name!r} holds {what}: with one class there is nothing to learn")
+    if target.task == "labels" and not classes:
+        raise ConfigError(f"column {name!r} holds empty lists only: there is no label to learn")
+    for column in target.columns if target.task == "quantity" else ():
+        if _num_values(table, column) < 2:
+            raise ConfigError(
+                f"column {column!r} has the same value in all {table.num_rows:,} rows: there is nothing to learn"
+            )
+
+
+def whole_classes(table: pa.Table, target: Target) -> pa.Table:
+    """Return the table with whole numbers where pandas made floats of them, since a class is no float."""
+    name = target.columns[0]
+    if target.task != "classes" or not pa.types.is_floating(table.schema.field(name).type):
+        return table
+    column = table.column(name)
+    known = pc.if_else(pc.is_finite(column), column, pa.scalar(None, column.type))
+    return table.set_column(table.column_names.index(name), name, known.cast(pa.int64()))
 
 
 def rows_without_target(table: pa.Table, target_names: tuple[str, ...]) -> BoolArray:
@@ -169,8 +208,8 @@ def _num_values(table: pa.Table, column: str) -> int:
 def _is_zero_or_one(table: pa.Table, column: str) -> bool:
     if _kind(table, column) not in {"whole", "float"}:
         return False
-    values = pc.drop_null(pc.unique(table.column(column).cast(pa.float64())))
-    return set(values.to_pylist()) <= {0.0, 1.0}
+    values = pc.unique(table.column(column).cast(pa.float64()))
+    return set(values.filter(pc.is_finite(values)).to_pylist()) <= {0.0, 1.0}
 
 
 def _one_of(table: pa.Table, columns: tuple[str, ...]) -> Target:
@@ -185,16 +224,12 @@ def _one_of(table: pa.Table, columns: tuple[str, ...]) -> Target:
     values = pc.drop_null(pc.unique(table.column(column)))
     if _kind(table, column) == "float":
         values = _whole(values, column)
-    classes = tuple(sorted(values.to_pylist()))
-    if len(classes) < 2:
-        what = f"only {classes[0]!r} in all {table.num_rows:,} rows" if classes else "no value at all"
-        raise ConfigError(f"column {column!r} holds {what}: with one class there is nothing to learn")
-    return Target("classes", columns, classes)
+    return Target("classes", columns, tuple(sorted(values.to_pylist())))
 
 
 def _whole(values: pa.Array, column: str) -> pa.Array:
     try:
-        return pc.unique(values.cast(pa.int64()))
+        return pc.unique(values.filter(pc.is_finite(values)).cast(pa.int64()))
     except pa.ArrowInvalid:
         raise ConfigError(
             f"column {column!r} holds fractions, which are no classes: --task quantity, or round them in the table"
@@ -204,10 +239,7 @@ def _whole(values: pa.Array, column: str) -> pa.Array:
 def _any_of(table: pa.Table, columns: tuple[str, ...]) -> Target:
     if len(columns) == 1 and _kind(table, columns[0]) == "list":
         values = pc.drop_null(pc.unique(pc.list_flatten(table.column(columns[0]))))
-        classes = tuple(sorted(values.to_pylist()))
-        if not classes:
-            raise ConfigError(f"column {columns[0]!r} holds empty lists only: there is no label to learn")
-        return Target("labels", columns, classes)
+        return Target("labels", columns, tuple(sorted(values.to_pylist())))
     for column in columns:
         if _kind(table, column) != "flag" and not _is_zero_or_one(table, column):
             raise ConfigError(
@@ -222,9 +254,5 @@ def _numbers(table: pa.Table, columns: tuple[str, ...]) -> Target:
             kind = table.schema.field(column).type
             raise ConfigError(
                 f"column {column!r} holds {kind}, which is no quantity; leave --task to the column's type"
-            )
-        if _num_values(table, column) < 2:
-            raise ConfigError(
-                f"column {column!r} has the same value in all {table.num_rows:,} rows: there is nothing to learn"
             )
     return Target("quantity", columns)

@@ -11,7 +11,7 @@ import numpy as np
 import rowlock as rl
 from rowlock.backend import load
 from rowlock.training import folder as names
-from rowlock.training.data import Prepared, prepare, truth_of
+from rowlock.training.data import Prepared, check_options, prepare, truth_of
 from rowlock.training.folder import RunFolder
 from rowlock.training.listener import Listener
 from rowlock.training.metrics import MAIN, MEANINGS, measure
@@ -74,6 +74,7 @@ def train(
     """
     listener = listener or Listener()
     folder = RunFolder(out)
+    check_options(config, frame)
     folder.check(config, overwrite=overwrite)
     backend = load()
     prepared = prepare(config, frame)
@@ -86,6 +87,7 @@ def train(
                 from rowlock.training.ablation import ablate  # noqa: PLC0415 - it needs this module
 
                 run = ablate(run, config, prepared, listener, backend, facts)
+            listener.done(folder)
             return run
         finally:
             folder.release()
@@ -106,7 +108,7 @@ def train_prepared(folder: RunFolder, config: Config, prepared: Prepared, listen
 def _trained(folder: RunFolder, config: Config, prepared: Prepared, listener: Listener, backend: str) -> Run:
     if folder.is_complete:
         run = Run.open(folder.path)
-        listener.end(folder, run.metrics)
+        listener.end(run.metrics)
         return run
     from rowlock.training.fitting import fit  # noqa: PLC0415 - loads Keras
 
@@ -120,7 +122,7 @@ def _trained(folder: RunFolder, config: Config, prepared: Prepared, listener: Li
     folder.file(names.STATE).unlink(missing_ok=True)
     if not config.ablate:
         _draw(folder, metrics)
-    listener.end(folder, metrics)
+    listener.end(metrics)
     return Run.open(folder.path, model=model)
 
 
