@@ -233,6 +233,23 @@ def test_a_picture_that_may_still_change_within_a_tick_is_not_added(tmp_path, ca
     assert gathered(reader)[1].num_cache_hits == 1
 
 
+def test_a_picture_that_could_change_within_a_tick_while_it_was_decoded_slowly_is_not_added(
+    tmp_path, cache, monkeypatch
+):
+    folder = write_pictures(tmp_path / "some", 1)
+    path, real_decode = folder / "0000.jpg", simplejpeg.decode_jpeg
+
+    def decode_jpeg(*args, **kwargs):
+        time.sleep(SETTLED_SECONDS)
+        return real_decode(*args, **kwargs)
+
+    reader = opened(folder, cache)
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", decode_jpeg)
+    path.write_bytes(path.read_bytes())
+    gathered(reader)
+    assert not list(cache.glob("*.pixels"))
+
+
 def test_a_picture_that_is_replaced_while_it_is_decoded_is_not_added(tmp_path, cache, monkeypatch):
     folder = write_pictures(tmp_path / "some", 2)
     expected, _ = gathered(opened(folder))

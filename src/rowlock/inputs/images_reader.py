@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import os
@@ -140,7 +141,7 @@ class ImagesReader(Reader):
             keys = list(self._keys(pictures[numbers]))
             return list(zip(keys, self._source.versions([*map(name_of, keys)]), strict=True))
 
-        flat = pixels.reshape(len(pixels), -1)
+        flat = pixels.reshape(len(pixels), math.prod(pixels.shape[1:]))  # there may be none
         missing = cache.fill(pictures, places, flat, told)
         self.piece_rows = self._rows_of(_PIECE_IMAGES if missing else _CACHED_PIECE_IMAGES)  # of the next batch
         at = places[[one.number for one in missing]]
@@ -163,9 +164,9 @@ class ImagesReader(Reader):
         self, pictures: list[_Picture], draw: Draw | None, pixels: AnyArray
     ) -> Iterator[Callable[[], Version | None]]:
         """Read and decode pictures; yield for each what tells the state of the bytes that it was made from."""
-        contents = self._source.read_each([picture.name for picture in pictures])
-        for picture in pictures:
-            yield self._load(picture, contents, draw, pixels[picture.place])
+        with contextlib.closing(self._source.read_each([picture.name for picture in pictures])) as contents:
+            for picture in pictures:
+                yield self._load(picture, contents, draw, pixels[picture.place])
 
     def _load(
         self, picture: _Picture, contents: Iterator[Content], draw: Draw | None, out: AnyArray

@@ -125,8 +125,11 @@ class PictureCache:
         self._note_hits(len(pictures) - len(rest))
         if not rest:
             return []
-        told = describe(rest)
-        asked = [Missing(number, int(pictures[number]), *one) for number, one in zip(rest, told, strict=True)]
+        asked_ns, told = time.time_ns(), describe(rest)
+        asked = [
+            Missing(number, int(pictures[number]), key, version, asked_ns)
+            for number, (key, version) in zip(rest, told, strict=True)
+        ]
         with stage("read"):
             here = self._fill_looked_up(asked, rows, pixels)
         self._note_hits(len(here))
@@ -145,7 +148,9 @@ class PictureCache:
         """
         note_cache(num_misses=1)
         before = missing.version
-        if before is not None and not self._is_closed and self._may_add(before) and now() == before:
+        if before is None or self._is_closed or not is_settled(before, missing.asked_ns):
+            return
+        if self._may_add() and now() == before:
             self._append(missing, identify(missing.key, before, self._settings), pixels.reshape(-1))
 
     def will_need(self, pictures: Iterable[tuple[bytes, Version | None]]) -> list[bytes]:
@@ -233,11 +238,11 @@ class PictureCache:
         note_cache(num_rejected=len(identities))
         self._warn_once("rejected", "an entry is damaged or cannot be read; it is decoded again, as all such will be")
 
-    def _may_add(self, version: Version) -> bool:
+    def _may_add(self) -> bool:
         writing = self._writing_of_this_process()
         if time.monotonic() > writing.look_at:
             self._look()
-        return not writing.is_off and is_settled(version)
+        return not writing.is_off
 
     def _append(self, missing: Missing, identity: Identity, pixels: AnyArray) -> None:
         try:
@@ -316,6 +321,8 @@ class Missing(NamedTuple):
     """Under which it can be recalled."""
     key: bytes
     version: Version | None
+    asked_ns: int
+    """When its file was not read yet."""
 
 
 class _Wanted(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -36,11 +35,11 @@ def identify(key: bytes, version: Version, settings: bytes) -> Identity:
     return Identity(low or 1, high)
 
 
-def is_settled(version: Version) -> bool:
-    """Return whether a change from now on would show in the file's times.
+def is_settled(version: Version, now_ns: int) -> bool:
+    """Return whether a change after `now_ns` would show in the file's times.
 
     The clock of a file system ticks every few milliseconds, in some every two seconds: a file that is written twice
     within a tick looks the same. Git calls such files racily clean.
     """
     tick = _FINE_NS if version.changed_ns % _SECOND_NS else _COARSE_NS
-    return time.time_ns() - version.changed_ns > tick
+    return now_ns - version.changed_ns > tick

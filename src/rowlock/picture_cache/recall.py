@@ -68,8 +68,9 @@ class Recall:
         are_right = np.zeros(len(pictures), np.bool_)
         statx, preadv = map(address_of, _FUNCTIONS)
         record_bytes = pixels.shape[1] + 8
+        numbers = np.ascontiguousarray(pictures, np.int64)
         recall_records(
-            (statx, preadv), self._base, self._starts, self._values, pictures, self._notes, descriptors, slot_bits,
+            (statx, preadv), self._base, self._starts, self._values, numbers, self._notes, descriptors, slot_bits,
             record_bytes, pixels, rows, factors.factors, factors.salt, are_right,
         )  # fmt: skip
         return are_right

@@ -23,6 +23,7 @@ _FACTS = types.Array(types.int64, 2, "C", readonly=True)
 _PIXELS = types.Array(types.uint8, 2, "C")
 _BYTES_OUT = types.Array(types.uint8, 1, "C")
 _FLAGS_OUT = types.Array(types.boolean, 1, "C")
+_NUMBERS_OUT = types.Array(types.int64, 1, "C")
 _NOTES = types.Array(types.int64, 2, "C")
 
 _MOST_PATH_BYTES = 4096
@@ -31,12 +32,12 @@ _OWNER, _FACT, _PLACE, _HIGH, _CHECK = 0, 1, 4, 5, 6
 """Columns of the notes; a fact has three."""
 
 
-@numba.njit(types.int64(_NOTES, types.int64), nogil=True, cache=True)
-def _check_of(notes, at):
+@numba.njit(types.int64(_NUMBERS_OUT), nogil=True, cache=True)
+def _check_of(note):
     """Return a word that tells a note of one piece from one that two threads wrote parts of."""
     total = np.uint64(0)
     for column in range(_CHECK):
-        total = mix64(total ^ np.uint64(notes[at, column])) + np.uint64(column)
+        total = mix64(total ^ np.uint64(note[column])) + np.uint64(column)
     return np.int64(total)
 
 
@@ -44,11 +45,11 @@ def _check_of(notes, at):
 def remember(notes, pictures, facts, places, high):
     """Note for each picture the state of its file, and where its record is; an older note in its place is lost."""
     for i in range(pictures.size):
-        at = pictures[i] % len(notes)
-        notes[at, _OWNER] = pictures[i]
-        notes[at, _FACT : _FACT + 3] = facts[i]
-        notes[at, _PLACE], notes[at, _HIGH] = places[i], np.int64(high[i])
-        notes[at, _CHECK] = _check_of(notes, at)
+        note = notes[pictures[i] % len(notes)]
+        note[_OWNER] = pictures[i]
+        note[_FACT : _FACT + 3] = facts[i]
+        note[_PLACE], note[_HIGH] = places[i], np.int64(high[i])
+        note[_CHECK] = _check_of(note)
 
 
 @numba.njit(types.boolean(_BYTES, _BYTES, types.int64, types.int64, _BYTES_OUT), nogil=True, cache=True)
@@ -96,19 +97,21 @@ def recall_records(
         As of `read_records`.
     """
     path, facts = np.empty(_MOST_PATH_BYTES, np.uint8), np.empty(3, np.int64)
+    note = np.empty(notes.shape[1], np.int64)  # a copy: what was checked is what is used, whoever writes meanwhile
     files, offsets = np.full(pictures.size, -1), np.zeros(pictures.size, np.int64)
     high = np.zeros(pictures.size, np.uint64)
     for i in range(pictures.size):
-        at, picture = pictures[i] % len(notes), pictures[i]
-        if notes[at, _OWNER] != picture or notes[at, _CHECK] != _check_of(notes, at):
+        picture = pictures[i]
+        note[:] = notes[picture % len(notes)]
+        if note[_OWNER] != picture or note[_CHECK] != _check_of(note):
             continue
-        segment = notes[at, _PLACE] >> slot_bits
+        segment = note[_PLACE] >> slot_bits
         if segment < 0 or segment >= descriptors.size:
             continue
         if not _make_path(base, path_values, path_starts[picture], path_starts[picture + 1], path):
             continue
-        if stat_at(functions[0], np.uint64(path.ctypes.data), facts) and (facts == notes[at, _FACT : _FACT + 3]).all():
+        if stat_at(functions[0], np.uint64(path.ctypes.data), facts) and (facts == note[_FACT : _FACT + 3]).all():
             files[i] = descriptors[segment]
-            offsets[i] = (notes[at, _PLACE] & ((np.int64(1) << slot_bits) - 1)) * record_bytes
-            high[i] = np.uint64(notes[at, _HIGH])
+            offsets[i] = (note[_PLACE] & ((np.int64(1) << slot_bits) - 1)) * record_bytes
+            high[i] = np.uint64(note[_HIGH])
     read_records(functions[1], files, offsets, pixels, rows, factors, salt, high, are_right)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Sequence
     from contextlib import AbstractContextManager
 
     from rowlock.pictures.paths import PathColumn
@@ -68,10 +68,11 @@ class PictureSource(Protocol):
             The disk or the network failed, again and again.
         """
 
-    def read_each(self, names: Sequence[bytes]) -> Iterator[Content]:
+    def read_each(self, names: Sequence[bytes]) -> Generator[Content, None, None]:
         """Yield the bytes of each file, in order; each are valid until the next are asked for.
 
-        Several may be read at a time. Raises as `read`, when it is the turn of the file.
+        Several may be read at a time. Raises as `read`, when it is the turn of the file. Close it: errors that are kept
+        keep whatever they left half-way, and its memory.
         """
 
     def will_need(self, keys: Iterable[bytes], kept: Kept | None) -> None:

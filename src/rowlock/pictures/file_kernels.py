@@ -142,7 +142,7 @@ def read_files(
             continue
         told = _call_statx(statx, descriptor, np.uint64(empty.ctypes.data), _EMPTY_PATH, np.uint64(facts.ctypes.data))
         num_bytes = np.int64(size[0])
-        if told == 0 and mode[0] & _TYPE_BITS == _REGULAR and num_bytes <= min(max_bytes, buffer.size):
+        if told == 0 and mode[0] & _TYPE_BITS == _REGULAR and 0 <= num_bytes <= min(max_bytes, buffer.size):
             if used + num_bytes > buffer.size:
                 sizes[i], is_full = NOT_YET, True
             else:

@@ -30,7 +30,7 @@ def _is_frame(marker):
 
 @numba.njit(types.boolean(types.int64), nogil=True, cache=True)
 def _has_no_length(marker):
-    return marker == 0x01 or 0xD0 <= marker <= 0xD7
+    return marker == 0x01 or 0xD0 <= marker <= 0xD8
 
 
 @numba.njit(types.int64(_BYTES, types.int64), nogil=True, cache=True)

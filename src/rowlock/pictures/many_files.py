@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,9 +25,10 @@ _buffers: collections.deque[AnyArray] = collections.deque()
 """Those that nobody is using. Taking one and putting it back are one instruction of the interpreter each: no lock."""
 
 
+@functools.cache
 def can_read_many() -> bool:
-    """Return whether this system has what the compiled loops call: Linux does."""
-    return all(map(address_of, _FUNCTIONS))
+    """Return whether this system has what the compiled loops call, and allows it: Linux does, but for old sandboxes."""
+    return all(map(address_of, _FUNCTIONS)) and stat_many([b"/"])[0, 0] >= 0
 
 
 def read_many(paths: Sequence[bytes], flags: int, max_bytes: int) -> Iterator[memoryview | None]:
@@ -50,11 +52,12 @@ def read_many(paths: Sequence[bytes], flags: int, max_bytes: int) -> Iterator[me
     functions = tuple(map(address_of, _FUNCTIONS))
     names, starts, sizes = _names(paths), np.zeros(len(paths), np.int64), np.full(len(paths), NOT_YET)
     buffer = _take_buffer()
+    most = min(max_bytes, buffer.size)
     try:
         view = buffer.data
         for number in range(len(paths)):
             if sizes[number] == NOT_YET:
-                read_files(functions, names, number, flags, max_bytes, buffer, starts, sizes)
+                read_files(functions, names, number, flags, most, buffer, starts, sizes)
             start, size = int(starts[number]), int(sizes[number])
             yield view[start : start + size] if size >= 0 else None
     finally:

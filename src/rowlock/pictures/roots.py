@@ -22,7 +22,7 @@ from rowlock.pictures.files import FLAGS, read_file
 from rowlock.pictures.many_files import can_read_many, read_many, stat_many
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Sequence
 
     from rowlock.arrays import BoolArray
     from rowlock.pictures.content import Kept
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["Root"]
 
 _SEP = os.sep.encode()
-_STATUS = struct.Struct("<qqq")
+_STATUS = struct.Struct("<QQQ")
+_WORD = (1 << 64) - 1
 
 
 class Root:
@@ -106,7 +107,8 @@ class Root:
             status = os.stat(path)  # noqa: PTH116 - paths are bytes
         except OSError:
             return None
-        facts = _STATUS.pack(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        # a file may say that it comes from any year
+        facts = _STATUS.pack(status.st_size, status.st_mtime_ns & _WORD, status.st_ctime_ns & _WORD)
         return Version(facts, status.st_ctime_ns)
 
     def versions(self, paths: Sequence[bytes]) -> list[Version | None]:
@@ -131,7 +133,7 @@ class Root:
         """
         return Content(self._read(path))
 
-    def read_each(self, paths: Sequence[bytes]) -> Iterator[Content]:
+    def read_each(self, paths: Sequence[bytes]) -> Generator[Content, None, None]:
         """Yield the content of each file, in order; see `PictureSource`."""
         if not can_read_many():
             yield from map(self.read, paths)

@@ -25,7 +25,7 @@ from rowlock.remote.settings import Remote
 from rowlock.remote.versions import UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from rowlock.arrays import BoolArray
     from rowlock.pictures.content import Kept, PictureSource, Version
@@ -151,9 +151,9 @@ class RemoteSource:
         """Return the state of each file; see `PictureSource`."""
         return [self._version_or_none(name) for name in names]
 
-    def read_each(self, names: Sequence[bytes]) -> Iterator[Content]:
+    def read_each(self, names: Sequence[bytes]) -> Generator[Content, None, None]:
         """Yield the content of each file, in order; see `PictureSource`."""
-        return map(self.read, names) if any(map(is_url, names)) else self._local.read_each(names)
+        yield from map(self.read, names) if any(map(is_url, names)) else self._local.read_each(names)
 
     def will_need(self, keys: Iterable[bytes], kept: Kept | None) -> None:
         """Begin to fetch what is on servers; see `PictureSource`."""
