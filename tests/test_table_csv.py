@@ -234,7 +234,7 @@ def test_a_csv_that_changes_while_it_is_used_is_refused(path):
         (b"a,a\n1,2\n", ConfigError, "two columns of one name: 'a'"),
         (b"a;b\n1;2\n", ConfigError, "is it separated by ';'"),
         (b"1,2\n3,4\n", ConfigError, "has no header"),
-        (b",a\n0,1\n", ConfigError, "column 1 has no name"),
+        (b"a,\n0,1\n", ConfigError, "column 2 has no name"),
         (b"a,b\n\xff,1\n", SourceError, "UTF8"),
     ],
 )
