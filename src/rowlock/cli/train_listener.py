@@ -146,6 +146,7 @@ class TerminalListener(Listener):
         self._still()
         console.print(f"[bold]{escape(str(folder.path))}[/] holds model, history, split, spec and metrics. To use it:")
         console.print(f"  rowlock predict {escape(str(folder.path))} TABLE predictions.parquet", soft_wrap=True)
+        console.print(f"  rowlock report {escape(str(folder.path))}", soft_wrap=True)
 
 
 def _measured_on(metrics: dict[str, Any]) -> str:
