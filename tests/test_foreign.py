@@ -134,6 +134,33 @@ def test_gather_is_numpy_indexing_for_any_rows_columns_and_pieces(tmp_path_facto
 
 
 @pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize(
+    ("wish", "shape"),
+    [
+        ({}, (4,)),
+        ({"columns": [2, 0]}, (2,)),
+        ({"shape": (2, 2)}, (2, 2)),
+        ({"dtype": "float64"}, (4,)),
+        ({"standardize": "store"}, (4,)),
+    ],
+    ids=str,
+)
+def test_no_rows_of_a_file_are_an_empty_batch(tmp_path, form, wish, shape):
+    path = FORMATS[form](tmp_path, numbered(20, 4), 8)
+    data = rl.Dataset(pd.DataFrame({"y": np.arange(20.0)}), {"x": rl.Features(path, **wish)}, target=rl.Column("y"))
+    batch = data.gather([])
+    assert (batch.inputs["x"].shape, batch.target.shape) == ((0, *shape), (0,))
+    assert batch.inputs["x"].dtype == data.gather([3]).inputs["x"].dtype
+
+
+def test_no_rows_of_a_table_with_keys_are_an_empty_batch(tmp_path):
+    names = [f"k{i}" for i in range(20)]
+    path = save_table(tmp_path / "k.parquet", numbered(20, 4), 8, keys=names)
+    data = rl.Dataset(pd.DataFrame({"object_id": names}), {"x": rl.Features(path)}, key="object_id")
+    assert data.gather([]).inputs["x"].shape == (0, 4)
+
+
+@pytest.mark.parametrize("form", FORMATS)
 def test_a_dataset_joins_a_file_without_keys_by_the_frames_index(tmp_path, form):
     matrix = numbered()
     path = FORMATS[form](tmp_path, matrix, 8)

@@ -18,18 +18,20 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import rowlock as rl
 from rowlock.errors import (
     ConfigError,
     KeyTypeError,
     MissingKeysError,
     RepeatedKeysError,
+    StoreCorruptError,
     StoreError,
     StoreExistsError,
     StoreFormatError,
     StoreNotFoundError,
 )
 from rowlock.keys import Keys
-from rowlock.store import FeatureStore
+from rowlock.store import FeatureStore, row_reading
 
 DTYPES = ["float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 
@@ -482,3 +484,117 @@ def test_column_names_must_fit(path):
 def test_another_process_opens_the_store_anew(path):
     store = FeatureStore.write(path, numbered(3, 2))
     assert np.array_equal(pickle.loads(pickle.dumps(store))[:], numbered(3, 2))
+
+
+@every_layout
+@pytest.mark.parametrize("io", ["mmap", "pread"])
+@pytest.mark.parametrize("keys", [None, [f"key{i}" for i in range(97)]], ids=["no keys", "text"])
+def test_a_store_is_a_sequence_of_its_rows_and_an_array_of_all(path, layout, io, keys):
+    matrix = numbered(97, 6) * (np.arange(6) % 3 > 0)
+    FeatureStore.write(path, matrix, keys=keys, layout=layout)
+    store = FeatureStore.open(path, io)
+    assert np.array_equal(np.stack(list(store)), matrix)
+    assert sum(row.shape == (6,) for row in store) == len(store)
+    assert np.array_equal(np.asarray(store), matrix)
+    assert np.asarray(store).dtype == np.float32
+    assert np.asarray(store, "float64").dtype == np.float64
+    assert np.array_equal(np.concatenate([store, matrix]), np.concatenate([matrix, matrix]))
+    assert pd.DataFrame(np.asarray(store)).shape == (97, 6)
+    with pytest.raises(ValueError, match="always a copy"):
+        np.asarray(store, copy=False)
+
+
+def test_iteration_takes_some_rows_at_a_time_and_stays_in_its_commit(path, monkeypatch):
+    monkeypatch.setattr(row_reading, "_ITERATED_BYTES", 5 * 28)
+    matrix = numbered(20, 7)
+    store = FeatureStore.write(path, matrix[:12])
+    rows = iter(store)
+    first = next(rows)
+    store.append(matrix[12:])
+    assert np.array_equal([first, *rows], matrix[:12])
+    assert np.array_equal(list(store), matrix)
+
+
+def test_an_iteration_ends_at_damage_and_never_with_it(path, monkeypatch):
+    monkeypatch.setattr(row_reading, "_ITERATED_BYTES", 5 * 28)
+    FeatureStore.write(path, numbered(20, 7), layout="raw")
+    file = path / "matrix" / "c.0.0"
+    data = bytearray(file.read_bytes())
+    data[11 * 28] ^= 1
+    file.write_bytes(data)
+    got = []
+    with pytest.raises(StoreCorruptError, match="row 11"):
+        got.extend(FeatureStore.open(path))
+    assert np.array_equal(got, numbered(10, 7))
+
+
+def test_a_store_larger_than_memory_is_no_array(path, monkeypatch):
+    store = FeatureStore.write(path, numbered(20, 7))
+    monkeypatch.setattr(row_reading, "memory_limit_bytes", lambda: 559)
+    with pytest.raises(ConfigError, match=r"20 rows of 7 columns, 560 bytes as one array.*store\[start:stop\]"):
+        np.asarray(store)
+    assert np.asarray(store[:10]).shape == (10, 7)
+
+
+def test_a_store_is_not_written_from_a_store_without_its_keys(path, tmp_path):
+    store = FeatureStore.write(path, numbered(20, 7), keys=range(20))
+    with pytest.raises(ConfigError, match=r"rl\.pack\(store, .*with its keys"):
+        FeatureStore.write(tmp_path / "copy.zarr", store)
+
+
+@pytest.mark.parametrize("columns", [[5, 0], (5, 0), np.array([5, 0], np.uint8)], ids=["list", "tuple", "array"])
+def test_columns_are_chosen_by_any_sequence(path, columns):
+    store = FeatureStore.write(path, numbered(20, 7))
+    out = np.empty((2, 2), np.float32)
+    store.gather([13, 4], out, columns=columns)
+    assert out.tolist() == [[1305, 1300], [405, 400]]
+    store.gather([13, 4], out, columns=range(1, 3))
+    assert out.tolist() == [[1301, 1302], [401, 402]]
+    store.gather([13, 4], np.empty((2, 0), np.float32), columns=[])
+
+
+@pytest.mark.parametrize("columns", [["a", "b"], [0.0, 1.0], [0, 7], [-1, 0], 5, [[0, 1]], [True, False]], ids=str)
+def test_columns_that_are_none_of_the_stores_are_refused(path, columns):
+    store = FeatureStore.write(path, numbered(20, 7))
+    with pytest.raises(ConfigError, match="columns"):
+        store.gather([1, 2], np.empty((2, 2), np.float32), columns=columns)
+
+
+@pytest.mark.parametrize("address", [b"growth.zarr", None, 3])
+def test_an_address_that_is_no_path_is_refused(address):
+    for use in (
+        lambda: FeatureStore.write(address, numbered(20, 7)),
+        lambda: FeatureStore.open(address),
+        lambda: FeatureStore.create(address, num_columns=3),
+        lambda: rl.pack(numbered(20, 7), address),
+    ):
+        with pytest.raises(ConfigError, match="the address of a store is a str or a path, not"):
+            use()
+
+
+def masked():
+    return np.ma.masked_array(numbered(20, 7), numbered(20, 7) == 303)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [masked, lambda: masked().astype(int), lambda: iter([numbered(20, 7), masked()]), lambda: [([1] * 20, masked())]],
+)
+def test_a_masked_value_is_never_stored_as_what_stands_behind_the_mask(path, form):
+    for use in (lambda: FeatureStore.write(path, form()), lambda: rl.pack(form(), path)):
+        with pytest.raises(ConfigError, match=r"masks 1 of its 140 values, first at \[3, 3\].*filled\(np.nan\)"):
+            use()
+        assert not path.exists()
+
+
+def test_a_masked_block_is_refused_and_an_unmasked_or_filled_one_is_as_any_other(path):
+    store = FeatureStore.write(path, np.ma.masked_array(numbered(20, 7)))
+    for use in (lambda: store.append(masked()), lambda: store.repair(masked())):
+        with pytest.raises(ConfigError, match="the matrix masks 1 of"):
+            use()
+    with store.writer() as writer, pytest.raises(ConfigError, match="block 1 masks 1 of"):
+        writer.append(iter([numbered(20, 7), masked()]))
+    assert store.num_rows == 40, "an iterator keeps the blocks before the one that is refused"
+    store.append(masked().filled(np.nan))
+    assert np.isnan(store[43][3])
+    assert np.array_equal(store[:40], np.concatenate([numbered(20, 7)] * 2))

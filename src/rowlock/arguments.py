@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rowlock.arrays import Int64Array
 
-__all__ = ["nearest", "number_dtype", "row_numbers", "texts", "true_or_false", "whole_number"]
+__all__ = ["nearest", "number_dtype", "refuse_masked", "row_numbers", "texts", "true_or_false", "whole_number"]
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -67,6 +67,19 @@ def number_dtype(name: str, dtype: Any) -> np.dtype[Any]:
     if found.kind not in "fiub":
         raise ConfigError(f"{name}: dtype={dtype!r} is not a type of real numbers, such as 'float32'")
     return found.newbyteorder("=")
+
+
+def refuse_masked(what: str, values: Any) -> None:
+    """Raise a `ConfigError` where a NumPy array masks values: the numbers behind the mask are not data."""
+    if not isinstance(values, np.ma.MaskedArray) or not np.ma.is_masked(values):
+        return
+    masked = np.ma.getmaskarray(values)
+    first = ", ".join(str(int(place)) for place in np.argwhere(masked)[0])
+    fill = "filled(np.nan)" if values.dtype.kind == "f" else "astype(float).filled(np.nan)"
+    raise ConfigError(
+        f"{what} masks {int(masked.sum()):,} of its {values.size:,} values, first at [{first}], and what stands behind"
+        f" a mask is not data. Nothing of it was read. Fill them in first, such as with .{fill} or .filled(0)."
+    )
 
 
 def row_numbers(values: Any, what: str) -> Int64Array:

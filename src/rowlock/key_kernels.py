@@ -1,7 +1,8 @@
 """Compiled loops over keys; imported on first use, because importing Numba takes time.
 
-Text is UTF-8: key i is ``data[offsets[i]:offsets[i + 1]]``. Offsets may come from a damaged file, so every
-loop checks them, and counts what it cannot read instead of reading outside of `data`.
+Text is UTF-8: key i is ``data[offsets[i]:offsets[i + 1]]``. Offsets and row numbers may come from a damaged file, so
+every loop checks them, and counts what it cannot read: whatever they are, nothing is read or written outside of the
+arrays. Spans are compared before they are subtracted, because a difference of damaged numbers may wrap.
 """
 
 from __future__ import annotations
@@ -65,13 +66,24 @@ def _hash_one(data: AnyArray, start: int, stop: int) -> np.uint64:
     return total
 
 
+@numba.njit(types.UniTuple(types.int64, 2)(types.int64, _ROWS, types.int64), inline="always", cache=True)
+def _span(row: int, offsets: Int64Array, num_bytes: int) -> tuple[int, int]:
+    """Return where the text of a row begins and ends; -1 and -1 if that is not inside of `num_bytes`."""
+    if row < 0 or row >= offsets.size - 1:
+        return -1, -1
+    start, stop = offsets[row], offsets[row + 1]
+    if start < 0 or stop < start or stop > num_bytes:
+        return -1, -1
+    return start, stop
+
+
 @numba.njit(types.int64(_BYTES, _ROWS, _WORDS_OUT), nogil=True, cache=True)
 def hash_all_text(data: AnyArray, offsets: Int64Array, out: AnyArray) -> int:
     """Write the hash of every key; return how many keys have offsets outside of `data`."""
     bad = 0
     for i in range(out.size):
-        start, stop = offsets[i], offsets[i + 1]
-        if 0 <= start <= stop <= data.size:
+        start, stop = _span(i, offsets, data.size)
+        if start >= 0:
             out[i] = _hash_one(data, start, stop)
         else:
             out[i] = 0
@@ -84,8 +96,8 @@ def hash_text(data: AnyArray, offsets: Int64Array, rows: Int64Array, out: AnyArr
     """Write the hash of the keys of `rows`; return how many have offsets outside of `data`."""
     bad = 0
     for i in range(rows.size):
-        start, stop = offsets[rows[i]], offsets[rows[i] + 1]
-        if 0 <= start <= stop <= data.size:
+        start, stop = _span(rows[i], offsets, data.size)
+        if start >= 0:
             out[i] = _hash_one(data, start, stop)
         else:
             out[i] = 0
@@ -98,9 +110,9 @@ def copy_text(data: AnyArray, offsets: Int64Array, rows: Int64Array, out: AnyArr
     """Copy the keys of `rows` to `out`, where ``out_offsets`` says; return how many could not be read."""
     bad = 0
     for i in range(rows.size):
-        start, stop = offsets[rows[i]], offsets[rows[i] + 1]
-        target = out_offsets[i]
-        if 0 <= start <= stop <= data.size and out_offsets[i + 1] - target == stop - start:
+        start, stop = _span(rows[i], offsets, data.size)
+        target, target_stop = _span(i, out_offsets, out.size)
+        if start >= 0 and target >= 0 and target_stop - target == stop - start:
             for byte in range(stop - start):
                 out[target + byte] = data[start + byte]
         else:
@@ -120,12 +132,10 @@ def equal_text(
 ) -> None:
     """Write whether key ``rows[i]`` of one side is key ``other_rows[i]`` of the other, byte for byte."""
     for i in range(rows.size):
-        start, stop = offsets[rows[i]], offsets[rows[i] + 1]
-        other, other_stop = other_offsets[other_rows[i]], other_offsets[other_rows[i] + 1]
+        start, stop = _span(rows[i], offsets, data.size)
+        other, other_stop = _span(other_rows[i], other_offsets, other_data.size)
         out[i] = False
-        if not (0 <= start <= stop <= data.size and 0 <= other <= other_stop <= other_data.size):
-            continue
-        if stop - start != other_stop - other:
+        if start < 0 or other < 0 or stop - start != other_stop - other:
             continue
         same = True
         for byte in range(stop - start):

@@ -11,6 +11,7 @@ import numpy as np
 
 from rowlock.arrays import one_arrow_array
 from rowlock.errors import KeyTypeError
+from rowlock.text_offsets import are_sound, damaged_offsets, sizes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rowlock.arrays import AnyArray, BoolArray, Int64Array, UInt64Array
+    from rowlock.errors import RowlockError
 
-__all__ = ["KeyKind", "Keys", "key_name"]
+__all__ = ["KeyKind", "Keys", "key_name", "numbers_of"]
 
 KeyKind: TypeAlias = Literal["int", "text"]
 
+_MOST_SHOWN = 120
 _NO_BYTES = np.empty(0, np.uint8)
 
 
@@ -37,7 +40,10 @@ class Keys:
     data : uint8, shape (m,)
         UTF-8 bytes of all keys, one after the other, where they are text.
     offsets : int64, shape (n + 1,), or None
-        Key i is ``data[offsets[i]:offsets[i + 1]]``.
+        Key i is ``data[offsets[i]:offsets[i + 1]]``. They may come from a damaged file, and are checked wherever they
+        are used.
+    source : str
+        The store that the keys lie in, for messages; nothing, where they are somebody else's.
 
     Notes
     -----
@@ -49,6 +55,7 @@ class Keys:
     numbers: Int64Array | None
     data: NDArray[np.uint8] = field(default_factory=lambda: _NO_BYTES)
     offsets: Int64Array | None = None
+    source: str = ""
 
     @staticmethod
     def of(values: Any, what: str) -> Keys:
@@ -78,9 +85,10 @@ class Keys:
         if len({part.kind for part in parts}) > 1:
             raise KeyTypeError("text keys and int keys cannot be put together")
         if parts[0].kind == "int":
-            return Keys(np.concatenate([_numbers_of(part) for part in parts]))
-        sizes = np.concatenate([np.zeros(1, np.int64), *[np.diff(_offsets_of(part)) for part in parts]])
-        data = [part.data[_offsets_of(part)[0] : _offsets_of(part)[-1]] for part in parts]
+            return Keys(np.concatenate([numbers_of(part) for part in parts]))
+        edges = [_sound_offsets(part) for part in parts]
+        sizes = np.concatenate([np.zeros(1, np.int64), *map(np.diff, edges)])
+        data = [part.data[own[0] : own[-1]] for part, own in zip(parts, edges, strict=True)]
         return Keys(None, np.concatenate(data), np.cumsum(sizes))
 
     @property
@@ -95,7 +103,13 @@ class Keys:
         return f"Keys({len(self)} {self.kind}: {self.describe(np.arange(min(len(self), 6)))})"
 
     def take(self, rows: AnyArray | slice) -> Keys:
-        """Return the keys of the chosen rows (int64, shape (k,), each in [0, n)), or of a slice of them."""
+        """Return the keys of the chosen rows (int64, shape (k,), each in [0, n)), or of a slice of them.
+
+        Raises
+        ------
+        StoreCorruptError, SourceError
+            The offsets of text are damaged; so do all methods that read text.
+        """
         if isinstance(rows, slice):
             return self._part(*rows.indices(len(self))[:2])
         if self.numbers is not None:
@@ -104,12 +118,10 @@ class Keys:
         from rowlock.key_kernels import copy_text  # noqa: PLC0415 - Numba is loaded on first use
 
         offsets = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum(_offsets_of(self)[rows + 1] - _offsets_of(self)[rows], out=offsets[1:])
-        if offsets.min() < 0 or offsets[-1] > max(len(rows), 1) * len(self.data):
-            raise KeyTypeError("the offsets of these text keys are damaged")
+        np.cumsum(sizes_of(_offsets_of(self), rows, len(self.data), self.source), out=offsets[1:])
         data = np.empty(offsets[-1], np.uint8)
         if copy_text(self.data, _offsets_of(self), rows, data, offsets):
-            raise KeyTypeError("the offsets of these text keys are damaged")
+            raise self._damaged()
         return Keys(None, data, offsets)
 
     def values(self, rows: AnyArray | None = None) -> AnyArray:
@@ -117,7 +129,7 @@ class Keys:
         if self.numbers is not None:
             return self.numbers.copy() if rows is None else self.numbers[rows]
         part = self if rows is None else self.take(rows)
-        return _decoded(part.data, _offsets_of(part))
+        return _decoded(part.data, _sound_offsets(part))
 
     def hash(self, rows: Int64Array | None = None) -> UInt64Array:
         """Return the ``mix64-1`` hash of every key (of `rows`), uint64, shape (n,); see the class."""
@@ -132,7 +144,7 @@ class Keys:
         else:
             num_bad = key_kernels.hash_text(self.data, _offsets_of(self), rows, out)
         if num_bad:
-            raise KeyTypeError("the offsets of these text keys are damaged")
+            raise self._damaged()
         return out
 
     def blocks(self, num_rows: int = 1 << 20) -> Iterator[Keys]:
@@ -178,17 +190,21 @@ class Keys:
         """Return the first keys (of `rows`) for a message: ``'a17', 'b02' and 3 more``."""
         count = len(self) if rows is None else len(rows)
         shown = np.arange(min(count, most)) if rows is None else np.asarray(rows[:most])
-        names = ", ".join(repr(value) for value in self.values(shown).tolist())
+        names = ", ".join(_short(repr(value)) for value in self.values(shown).tolist())
         return f"{names} and {count - most} more" if count > most else names
 
     def _part(self, start: int, stop: int) -> Keys:
         stop = max(start, stop)
         if self.numbers is not None:
             return Keys(self.numbers[start:stop])
-        return Keys(None, self.data, _offsets_of(self)[start : stop + 1])
+        return Keys(None, self.data, _offsets_of(self)[start : stop + 1], self.source)
+
+    def _damaged(self) -> RowlockError:
+        return damaged_offsets(_offsets_of(self), len(self.data), self.source)
 
 
-def _numbers_of(keys: Keys) -> Int64Array:
+def numbers_of(keys: Keys) -> Int64Array:
+    """Return keys that are whole numbers, int64, shape (n,)."""
     if keys.numbers is None:
         raise KeyTypeError("these keys are text")
     return keys.numbers
@@ -198,6 +214,14 @@ def _offsets_of(keys: Keys) -> Int64Array:
     if keys.offsets is None:
         raise KeyTypeError("these keys are numbers")
     return keys.offsets
+
+
+def _sound_offsets(keys: Keys) -> Int64Array:
+    """Return offsets that all make sense, or raise."""
+    offsets = _offsets_of(keys)
+    if not are_sound(offsets[:-1], offsets[1:], len(keys.data)).all():
+        raise damaged_offsets(offsets, len(keys.data), keys.source)
+    return offsets
 
 
 def key_name(values: Any) -> str | None:
@@ -214,6 +238,11 @@ def _decoded(data: NDArray[np.uint8], offsets: Int64Array) -> AnyArray:
     for i, (start, stop) in enumerate(itertools.pairwise(edges)):
         out[i] = memory[start:stop].decode("utf-8", "backslashreplace")
     return out
+
+
+def _short(text: str) -> str:
+    """Return a text as it fits into a message: damaged offsets may make a key of a million others."""
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN // 2]}... ({len(text):,} characters)"
 
 
 def _parse(values: Any, what: str) -> Keys:

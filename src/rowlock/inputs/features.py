@@ -198,7 +198,7 @@ class FeatureReader(Reader):
         if len(places) and places.min() < 0:
             row = int(rows[places < 0][0])
             raise RowError("its key is not in the store, and the row was to be dropped", row=row)
-        flat = out.reshape(len(rows), -1)
+        flat = out.reshape(len(rows), math.prod(self.spec.shape))
         hashes = None if self._keys is None else self._keys.hash(rows)
         try:
             self._matrix.gather(places, flat, self._columns, hashes)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from rowlock.arguments import refuse_masked
 from rowlock.errors import ConfigError
 from rowlock.inputs.foreign import ForeignMatrix, MappedMatrix, open_foreign
 from rowlock.meter import note_read
@@ -167,8 +168,7 @@ def open_matrix(
     sparse = sys.modules.get("scipy.sparse")
     if sparse is not None and sparse.issparse(source) and source.ndim == 2:
         return SparseMatrix(source)
-    if isinstance(source, np.ma.MaskedArray) and np.ma.is_masked(source):
-        raise ConfigError(f"{name!r}: the array has masked values; fill them in, source.filled(...), before it is used")
+    refuse_masked(f"{name!r}: the array", source)
     if not isinstance(source, np.ndarray):
         raise ConfigError(
             f"{name!r}: features come from the address of a store or file, a FeatureStore, a NumPy array or a SciPy"

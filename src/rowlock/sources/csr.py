@@ -21,7 +21,7 @@ def checked_indptr(address: str, indptr: AnyArray, num_rows: int, num_cells: int
     """Return where the cells of each row begin, or raise a `SourceError` where that makes no sense."""
     edges = np.asarray(indptr)
     fits = edges.dtype.kind in "iu" and edges.shape == (num_rows + 1,) and int(edges[0]) == 0
-    if not fits or int(edges[-1]) != num_cells or (np.diff(edges.astype(np.int64)) < 0).any():
+    if not fits or int(edges[-1]) != num_cells or (edges[1:] < edges[:-1]).any():  # a difference may wrap
         raise SourceError(
             f"{address}: its indptr does not describe {num_rows:,} rows of {num_cells:,} stored cells; it is damaged"
         )

@@ -123,6 +123,10 @@ class FeatureStore(RowReading, Mending):
             The disk refused.
         """
         target = store_path(path)
+        if isinstance(matrix, FeatureStore):
+            raise ConfigError(
+                f"{matrix.path} is a store already: rl.pack(store, {str(target)!r}) writes it again, with its keys"
+            )
         source = Source.of(matrix, None if dtype is None else storable_dtype(dtype))
         known = unique_keys(keys, source.num_rows)
         commit = first_commit(

@@ -9,11 +9,13 @@ import numpy as np
 
 from rowlock.errors import ConfigError, MissingKeysError
 from rowlock.keys import Keys
+from rowlock.memory import memory_limit_bytes
 from rowlock.store.commit_facts import CommitFacts
-from rowlock.store.given.selection import require_out, rows_of
+from rowlock.store.given.selection import columns_of, require_out, rows_of
 from rowlock.store.progress import reporting
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from rowlock.arrays import AnyArray, Int64Array, UInt64Array
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RowReading"]
 
+_ITERATED_BYTES = 4 << 20
 _TOLD_ROWS = 4096  # rows that the disk is told about, before they are read
 
 
@@ -73,6 +76,40 @@ class RowReading(CommitFacts):
             self.gather(part, out[start : start + _TOLD_ROWS])
         return out[0] if np.ndim(selection) == 0 and not isinstance(selection, slice) else out
 
+    def __iter__(self) -> Iterator[AnyArray]:
+        """Yield every row once, in order, shape (num_columns,): read and checked some MiB at a time.
+
+        All are of the commit that was open when this began. For speed take slices: ``store[start:stop]``.
+        """
+        opened = self._open
+        step = max(1, _ITERATED_BYTES // opened.commit.row_bytes)
+        for start in range(0, opened.commit.num_rows, step):
+            rows = np.arange(start, min(start + step, opened.commit.num_rows), dtype=np.int64)
+            out = np.empty((len(rows), opened.commit.num_columns), opened.commit.row_dtype)
+            opened.will_need(rows)
+            opened.gather(rows, out, None, None)
+            yield from out
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> AnyArray:
+        """Return the whole matrix, shape (num_rows, num_columns), for ``np.asarray(store)``; always a copy.
+
+        Raises
+        ------
+        ConfigError
+            It is larger than the memory of this machine, or of this process's control group.
+        """
+        if copy is False:
+            raise ValueError(f"the rows of {self._path} are read from disk: an array of them is always a copy")
+        wanted = self.dtype if dtype is None else np.dtype(dtype)
+        num_bytes = self.num_rows * self.num_columns * max(self.dtype.itemsize, wanted.itemsize)
+        if num_bytes > memory_limit_bytes():
+            raise ConfigError(
+                f"{self._path} has {self.num_rows:,} rows of {self.num_columns:,} columns, {num_bytes:,} bytes as one"
+                f" array, and there are {memory_limit_bytes():,} bytes of memory. Nothing was read. Take parts,"
+                " store[start:stop], iterate, or train with rl.Features, which reads what a batch needs."
+            )
+        return self[:].astype(wanted, copy=False)
+
     def by_key(self, keys: Any) -> AnyArray:
         """Return the rows of `keys`, in that order, shape (n, num_columns).
 
@@ -117,7 +154,7 @@ class RowReading(CommitFacts):
         self,
         rows: Int64Array,
         out: AnyArray,
-        columns: Int64Array | None = None,
+        columns: Sequence[int] | Int64Array | None = None,
         *,
         key_hashes: UInt64Array | None = None,
     ) -> None:
@@ -130,7 +167,7 @@ class RowReading(CommitFacts):
         out : shape (n, num_columns), or (n, k) with `columns`
             Of the store's dtype, or of another one of the same kind or a float. Fastest where nothing is to
             be changed: the store's dtype, all columns, C-contiguous.
-        columns : int64, shape (k,), or None
+        columns : sequence of int, shape (k,), or None
             Columns to choose, in order.
         key_hashes : uint64, shape (n,), or None
             ``Keys.hash()`` of the keys that the rows must belong to. The rows are then checked against these,
@@ -152,12 +189,13 @@ class RowReading(CommitFacts):
         """
         opened = self._open
         rows = np.ascontiguousarray(rows, np.int64)
-        require_out(opened.commit, rows, out, columns)
+        chosen = columns_of(columns, opened.commit.num_columns)
+        require_out(opened.commit, rows, out, chosen)
         if key_hashes is not None:
             key_hashes = np.ascontiguousarray(key_hashes, np.uint64)
             if key_hashes.shape != rows.shape:
                 raise ConfigError(f"{key_hashes.shape} key hashes for {rows.shape} rows")
-        opened.gather(rows, out, columns, key_hashes)
+        opened.gather(rows, out, chosen, key_hashes)
 
     def will_need(self, rows: Int64Array) -> None:
         """Tell the system that `rows` will be gathered soon; does nothing where it cannot be told."""

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from rowlock.errors import ConfigError
+
 __all__ = ["BUILDING", "shown_path", "store_path"]
 
 BUILDING = "rowlock-building"
@@ -13,7 +15,10 @@ BUILDING = "rowlock-building"
 
 
 def store_path(path: Any) -> Path:
-    """Return the address of a store as a path without a trailing slash or ``~``."""
+    """Return the address of a store as a path without a trailing slash or ``~``, or raise a `ConfigError`."""
+    if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
+        told = f"{path!r}: write os.fsdecode(...)" if isinstance(path, bytes) else type(path).__name__
+        raise ConfigError(f"the address of a store is a str or a path, not {told}")
     return Path(os.path.abspath(os.path.expanduser(os.fspath(path))))  # noqa: PTH100, PTH111 - resolve() would follow links
 
 

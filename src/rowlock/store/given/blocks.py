@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import narwhals as nw
 import numpy as np
 
+from rowlock.arguments import refuse_masked
 from rowlock.arrays import AnyArray
 from rowlock.errors import ConfigError
 from rowlock.keys import KeyKind, Keys
@@ -85,14 +86,15 @@ class _Part:
     columns: tuple[str, ...] | None
 
     @staticmethod
-    def of(matrix: Any) -> _Part:
+    def of(matrix: Any, what: str = "the matrix") -> _Part:
         if hasattr(matrix, "tocsr"):
             rows = matrix.tocsr()
             return _Part._checked(rows, rows.shape, rows.dtype, None)
         frame = nw.from_native(matrix, eager_only=True, pass_through=True)
         if isinstance(frame, nw.DataFrame):
             return _Part._of_frame(frame)
-        array = matrix if isinstance(matrix, np.ndarray) else np.asarray(matrix)
+        refuse_masked(what, matrix)
+        array = np.asarray(matrix)
         return _Part._checked(array, array.shape, array.dtype, None)
 
     @staticmethod
@@ -211,10 +213,10 @@ def _later_blocks(stream: Iterator[Any], first: _Part, dtype: np.dtype[Any] | No
 def _keyed_part(block: Any, number: int) -> tuple[_Part, Keys | None]:
     """Take a block, or a pair (keys, block), apart."""
     if not isinstance(block, tuple):
-        return _Part.of(block), None
+        return _Part.of(block, f"block {number}"), None
     if len(block) != 2:
         raise ConfigError(f"block {number} is a tuple of {len(block)}: give blocks, or pairs (keys, block)")
-    part = _Part.of(block[1])
+    part = _Part.of(block[1], f"block {number}")
     keys = Keys.of(block[0], f"block {number}")
     if len(keys) != part.num_rows:
         raise ConfigError(f"block {number} has {part.num_rows} rows, but {len(keys)} keys")

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rowlock.arguments import row_numbers
 from rowlock.errors import ConfigError
 
 if TYPE_CHECKING:
     from rowlock.arrays import AnyArray, Int64Array
     from rowlock.store.commit.format import Commit
 
-__all__ = ["require_out", "rows_of"]
+__all__ = ["columns_of", "require_out", "rows_of"]
 
 
 def rows_of(selection: Any, num_rows: int) -> Int64Array:
@@ -53,6 +54,16 @@ def rows_of(selection: Any, num_rows: int) -> Int64Array:
     return np.atleast_1d(values).astype(np.int64)
 
 
+def columns_of(columns: Any, num_columns: int) -> Int64Array | None:
+    """Return the numbers of columns that were asked for, int64, in their order, or raise a `ConfigError`."""
+    if columns is None:
+        return None
+    numbers = row_numbers(columns, "columns of a store")
+    if len(numbers) and (numbers.min() < 0 or numbers.max() >= num_columns):
+        raise ConfigError(f"columns must be in 0..{num_columns - 1}, not {numbers.min()}..{numbers.max()}")
+    return numbers
+
+
 def _of_slice(part: slice, num_rows: int) -> Int64Array:
     edges = [edge for edge in (part.start, part.stop) if edge is not None]
     if any(edge < 0 for edge in edges) or (part.step is not None and part.step < 1):
@@ -69,5 +80,3 @@ def require_out(commit: Commit, rows: Int64Array, out: AnyArray, columns: Int64A
         raise ConfigError(f"out is {out.dtype}, which {commit.row_dtype} rows cannot be cast to")
     if not out.flags.writeable:
         raise ConfigError("out cannot be written")
-    if columns is not None and width and (columns.min() < 0 or columns.max() >= commit.num_columns):
-        raise ConfigError(f"columns must be in 0..{commit.num_columns - 1}, not {columns.min()}..{columns.max()}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rowlock.keys import Keys
+from rowlock.store.commit.addresses import shown_path
 from rowlock.store.commit.format import chunk_name
 from rowlock.store.disk.mapped import map_file
 from rowlock.store.index.key_index import SortedRun
@@ -21,11 +22,13 @@ __all__ = ["map_keys", "map_run"]
 
 def map_keys(path: Path, kind: KeyKind, num_rows: int, key_bytes: int, get: GetFile = map_file) -> Keys:
     """Return the first keys of the store at `path`."""
+    source = str(shown_path(path))
     if kind == "int":
-        return Keys(get(path / "keys" / chunk_name(0), 8 * num_rows, random=False).view("<i8"))
+        numbers = get(path / "keys" / chunk_name(0), 8 * num_rows, random=False)
+        return Keys(numbers.view("<i8"), source=source)
     data = get(path / "key_bytes" / chunk_name(0), key_bytes, random=False)
     offsets = get(path / "key_offsets" / chunk_name(0), 8 * (num_rows + 1), random=False)
-    return Keys(None, data, offsets.view("<i8"))
+    return Keys(None, data, offsets.view("<i8"), source)
 
 
 def map_run(path: Path, run: Run, get: GetFile = map_file) -> SortedRun:

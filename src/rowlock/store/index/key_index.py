@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rowlock.errors import KeyTypeError, StoreCorruptError
+from rowlock.keys import Keys, numbers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from rowlock.arrays import Int64Array, UInt64Array
-    from rowlock.keys import KeyKind, Keys
+    from rowlock.keys import KeyKind
 
 __all__ = ["KeyIndex", "SortedRun", "merge_all"]
 
+_NO_ROWS = np.empty(0, np.int64)
 _RADIX_ROWS = 1 << 14  # from here on a pass over two tables of counts is less than a sort
 
 
@@ -138,26 +140,27 @@ class KeyIndex:
         places_inside = np.minimum(places, len(run) - 1)
         candidates = np.flatnonzero((places < len(run)) & (run.hashes[places_inside] == hashes))
         if len(candidates) and query.numbers is not None:
-            stored_numbers = self._stored().numbers
+            stored_numbers = numbers_of(self._stored())
             if match_numbers(run.hashes, run.rows, stored_numbers, places, hashes, order, query.numbers, found):
-                raise self._damaged(run)  # numbers of one hash are one number
-            return
+                raise self._damaged(run, rows=_not_of_their_hash(run, stored_numbers))
+            return  # numbers of one hash are one number
         while len(candidates):
             rows = run.rows[places[candidates]].astype(np.int64)
             stored = self._stored()
             if rows.min() < 0 or rows.max() >= len(stored):
-                raise self._damaged(run)
+                raise self._damaged(run, f"it names rows that are not in 0..{len(stored) - 1}")
             same = query.equal(order[candidates], stored, rows)
             found[order[candidates[same]]] = rows[same]
-            candidates = self._other_text(run, stored.take(rows[~same]), hashes, candidates[~same])
+            candidates = self._other_text(run, rows[~same], hashes, candidates[~same])
             places[candidates] += 1
             candidates = candidates[places[candidates] < len(run)]
             candidates = candidates[run.hashes[places[candidates]] == hashes[candidates]]
 
-    def _other_text(self, run: SortedRun, stored: Keys, hashes: UInt64Array, candidates: Int64Array) -> Int64Array:
+    def _other_text(self, run: SortedRun, rows: Int64Array, hashes: UInt64Array, candidates: Int64Array) -> Int64Array:
         """Two texts may have one hash; a stored key that has not the hash of its entry is damaged."""
-        if len(candidates) and (stored.hash() != hashes[candidates]).any():
-            raise self._damaged(run)
+        wrong = self._stored().hash(rows) != hashes[candidates] if len(rows) else np.zeros(0, np.bool_)
+        if wrong.any():
+            raise self._damaged(run, rows=np.sort(rows[wrong]))
         return candidates
 
     def _require_intact(self) -> None:
@@ -169,10 +172,15 @@ class KeyIndex:
                 raise self._damaged(run)
         self._intact = True
 
-    def _damaged(self, run: SortedRun) -> StoreCorruptError:
+    def _damaged(self, run: SortedRun, why: str = "", rows: Int64Array = _NO_ROWS) -> StoreCorruptError:
+        if len(rows):
+            why = f"the key of row {rows[0]:,} is not the one that was indexed ({len(rows):,} such)"
         return StoreCorruptError(
-            f"the key index of {self._source} ({run.name}) or its stored keys are damaged: they do not belong"
-            " together. No row was delivered. `store.verify()` lists what is damaged; restore it from a copy."
+            f"the key index of {self._source} ({run.name}) or its stored keys are damaged:"
+            f" {why or 'they do not belong together'}. No row was delivered. Rows whose own keys are whole can be read"
+            " by number: store[[...]] checks each. `store.verify()` lists what is damaged; restore it from a copy, or"
+            " write the store again.",
+            rows=rows.tolist(),
         )
 
     def _other_kind(self, query: Keys, what: str) -> KeyTypeError:
@@ -186,6 +194,14 @@ class KeyIndex:
             f"store {self._source!r} has {self._kind} keys ({_first(self._stored())}), {what} has {query.kind} keys"
             f" ({_first(query)}). {fix}"
         )
+
+
+def _not_of_their_hash(run: SortedRun, stored: Int64Array) -> Int64Array:
+    """Return the rows, ascending, of entries that are not the hash of their row's number."""
+    rows = run.rows.astype(np.int64)
+    inside = (rows >= 0) & (rows < len(stored))
+    wrong = Keys(stored[rows[inside]]).hash() != run.hashes[inside]
+    return np.sort(rows[inside][wrong])
 
 
 def _sorted(hashes: UInt64Array) -> tuple[Int64Array, UInt64Array]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rowlock.arrays import empty_aligned
-from rowlock.errors import ConfigError, KeyTypeError, StoreCorruptError, StoreFormatError, StoreReadError
+from rowlock.errors import ConfigError, StoreCorruptError, StoreFormatError, StoreReadError
 from rowlock.store.commit.format import chunk_name, read_commit
 from rowlock.store.commit.replaced_files import use_committed
 from rowlock.store.commit.row_check import RowFactors, RowProof, changed_digest
@@ -95,10 +95,11 @@ class OpenedStore:
     @cached_property
     def keys(self) -> Keys | None:
         """The stored keys, mapped; hashed once, so that a damaged key is not handed out."""
-        if self._keys is not None and self._digest_of_keys() != self.commit.keys_digest:
+        if self._keys is not None and self._keys_digest() != self.commit.keys_digest:
             raise StoreCorruptError(
-                f"the stored keys of {self.path} are damaged. `store.verify()` lists the rows; restore the file"
-                " from a copy."
+                f"the stored keys of {self.path} are damaged: they are not those that were committed. Rows whose own"
+                " keys are whole can be read by number: store[[...]] checks each. `store.verify()` lists the others;"
+                " restore the keys from a copy, or write the store again."
             )
         return self._keys
 
@@ -214,7 +215,7 @@ class OpenedStore:
         found += self._matrix.faults()
         if self.rows_digest(commit.num_rows) != commit.rows_digest:
             found.append((0, commit.num_rows, "the checks together are not those that were committed"))
-        if self._keys is not None and self._digest_of_keys() != commit.keys_digest:
+        if self._keys is not None and not self._has_its_keys():
             found.append((0, commit.num_rows, "the keys together are not those that were committed"))
         if not self.statistics_are_intact:
             found.append((0, commit.num_rows, "the statistics (the rows are not affected)"))
@@ -259,15 +260,16 @@ class OpenedStore:
         found, num_bad, _ = self._copy(rows, out, None)
         return rows[found != self._checks[rows]] if num_bad else rows[:0]
 
-    def _digest_of_keys(self) -> str:
+    def _keys_digest(self) -> str:
         from rowlock.key_kernels import digest_words  # noqa: PLC0415 - Numba is loaded on first use
 
-        if self._keys is None:
-            return "0" * 16
+        return "0" * 16 if self._keys is None else f"{int(digest_words(self._keys.hash(), np.uint64(0))):016x}"
+
+    def _has_its_keys(self) -> bool:
         try:
-            return f"{int(digest_words(self._keys.hash(), np.uint64(0))):016x}"
-        except KeyTypeError:  # offsets outside of the text
-            return "damaged offsets"
+            return self._keys_digest() == self.commit.keys_digest
+        except StoreCorruptError:  # offsets outside of the text
+            return False
 
     def _outside(self, rows: Int64Array) -> ConfigError:
         wrong = rows[(rows < 0) | (rows >= self.commit.num_rows)]
@@ -301,7 +303,10 @@ class OpenedStore:
         )
 
     def _name(self, row: int) -> str:
-        key = "" if self._keys is None else f" (key {self._keys.describe(np.array([row]))})"
+        try:
+            key = "" if self._keys is None else f" (key {self._keys.describe(np.array([row]))})"
+        except StoreCorruptError:
+            key = " (its key cannot be read: key_offsets is damaged there)"
         return f"row {row}{key} of {self.path}"
 
 
