@@ -36,6 +36,7 @@ LAYERS = [
     "inputs",
     "bad_rows batch",
     "fingerprints fitting gathering masks plan roles sampling selection split",
+    "meanings",
     "dataset_facts dataset_views",
     "dataset_parts",
     "dataset",

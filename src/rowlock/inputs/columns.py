@@ -14,7 +14,7 @@ from rowlock.arrays import ArraySpec
 from rowlock.blocks import for_blocks
 from rowlock.errors import ConfigError
 from rowlock.inputs.base import Draw, Input, Reader, check_rows
-from rowlock.inputs.scaled import ScaledReader
+from rowlock.inputs.scaled import ScaledReader, scaling_of
 from rowlock.inputs.scaling import ScalingWish
 from rowlock.store import ColumnStatistics
 
@@ -81,6 +81,9 @@ class Column(Input):
     def open(self, table: Table, name: str) -> ArrayReader:  # noqa: D102 - as in Input
         return ArrayReader(_numbers(table, self.column, name, self.dtype))
 
+    def meaning(self, reader: Reader) -> dict[str, Any]:  # noqa: ARG002, D102 - as in Input
+        return {"column": self.column}
+
 
 class Columns(Input):
     """Several columns of numbers side by side, shape ``(number of columns,)`` a row.
@@ -132,6 +135,9 @@ class Columns(Input):
             return ArrayReader(values)
         statistics = self.scaling.statistics if isinstance(self.scaling.statistics, ColumnStatistics) else None
         return ScaledReader(_NamedColumns(values, self.columns, self.dtype), self.scaling, statistics, name)
+
+    def meaning(self, reader: Reader) -> dict[str, Any]:  # noqa: D102 - as in Input
+        return {"columns": tuple(self.columns)} | scaling_of(reader)
 
 
 class _NamedColumns(ArrayReader):
@@ -194,14 +200,27 @@ class Labels(Input):
         classes = tuple(sorted(present)) if self.classes is None else self.classes
         return LabelReader(_numbered(series, present, classes, name, self.column), classes)
 
+    def meaning(self, reader: Reader) -> dict[str, Any]:  # noqa: D102 - as in Input
+        return {"column": self.column, "classes": getattr(reader, "classes", self.classes)}
+
     def opened_as(self, reader: Reader) -> None:
         """Keep the classes, so that a second frame is numbered alike."""
         if isinstance(reader, LabelReader):
+            reader.learnt = self.classes is None
             self.classes = reader.classes
 
 
 class LabelReader(ArrayReader):
-    """Class numbers, and what they mean."""
+    """Class numbers, and what they mean.
+
+    Attributes
+    ----------
+    classes : tuple
+    learnt : bool
+        Nobody named them: they are the values of this very column.
+    """
+
+    learnt = False
 
     def __init__(self, values: AnyArray, classes: tuple[Any, ...]) -> None:
         super().__init__(values)
