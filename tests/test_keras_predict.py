@@ -146,10 +146,10 @@ def test_classes_of_several_outputs_are_a_dict_also_where_the_model_tells_nothin
     with pytest.raises(ConfigError, match="names 'c'"):
         rowlock.keras.predict(Two(), make(), classes={"c": ["x", "y"]})
     with pytest.raises(ConfigError, match="two outputs give a column 'a_0'"):
-        rowlock.keras.predict(_Clashing(), make())
+        rowlock.keras.predict(Clashing(), make())
 
 
-class _Clashing(keras.Model):
+class Clashing(keras.Model):
     def call(self, inputs):
         rows = inputs["n"] if isinstance(inputs, dict) else inputs
         return {"a_0": rows, "a": keras.ops.concatenate([rows, rows], 1)}
