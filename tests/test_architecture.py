@@ -38,6 +38,7 @@ LAYERS = [
     "bad_rows batch",
     "fingerprints fitting gathering masks plan roles sampling selection split",
     "split_table",
+    "meanings",
     "dataset_facts dataset_views",
     "dataset_parts",
     "dataset",

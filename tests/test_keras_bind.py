@@ -284,6 +284,27 @@ def test_single_is_for_one_input_and_other_structures_have_names():
     assert np.array_equal(np.asarray(inputs), LEFT[:4])
 
 
+@pytest.mark.parametrize(
+    "name", ["sequential, built", "sequential, unbuilt", "one tensor", "one in a list", "one in a dict"]
+)
+def test_the_only_input_is_given_as_a_model_takes_it_that_nobody_bound(name):
+    inputs, target, make = LEGAL[name]
+    model = make()
+    model.run_eagerly = keras.backend.backend() == "jax"
+    batches = [loader_of(inputs, target, shuffle=False).to_keras() for _ in range(2)]
+    history = model.fit(batches[0], validation_data=batches[1], epochs=1, verbose=0)
+    assert np.isfinite(history.history["val_loss"]).all()
+    assert np.isfinite(model.evaluate(batches[1], verbose=0)).all()
+    assert model.predict(batches[1], verbose=0).shape == (len(LEFT), 3)
+
+
+def test_one_object_for_training_and_validation_is_refused():
+    inputs, target, make = LEGAL["one tensor"]
+    batches, model = loader_of(inputs, target).to_keras(), make()
+    with pytest.raises(ConfigError, match="x and validation_data are the same object.*give validation its own"):
+        model.fit(batches, validation_data=batches, epochs=2, verbose=0)
+
+
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="only JAX cuts 64 bits")
 def test_64_bits_are_refused_under_jax():
     data = rl.Dataset(FRAME, {"left": rl.Features(LEFT.astype(np.float64), dtype="float64")}, target=rl.Labels("label"))

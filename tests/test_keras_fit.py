@@ -348,6 +348,10 @@ def test_several_steps_an_execution_count_and_must_divide_the_epoch():
         ({"compiled": False}, "the model is not compiled"),
         ({"callbacks": "backup"}, "BackupAndRestore begins an interrupted epoch anew.*resume="),
         ({"on_error": "skip"}, "on_error='mask' instead of 'skip'"),
+        ({"callbacks": 3}, "callbacks is a list of objects such as .*EarlyStopping.*holds 3"),
+        ({"callbacks": [keras.callbacks.EarlyStopping]}, "callbacks is a list of objects.*holds <class"),
+        ({"validation_freq": 0}, "validation_freq must be at least 1"),
+        ({"validation_freq": [1, 2]}, "validation_freq must be an integer"),
     ],
 )
 def test_misuse_is_answered_with_what_to_write(arguments, message, tmp_path):

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 import rowlock as rl
-from rowlock.errors import ConfigError, RowError
+from rowlock.errors import ConfigError, RowError, TooManyBadRowsError
 
 keras = pytest.importorskip("keras")
 import rowlock.keras  # noqa: E402 - only where Keras is
@@ -72,14 +72,87 @@ def test_pandas_index_is_kept_and_stands_for_a_missing_key():
 
 
 def test_classes_name_the_columns_of_probabilities():
-    label = ["cat", "dog", "cow"] * 7
-    told = rowlock.keras.predict(echo((1, 2, 3)), make(label=label, target=rl.Labels("label")))
+    label, names = ["cat", "dog", "cow"] * 7, ["cat", "cow", "dog"]
+    told = rowlock.keras.predict(echo((1, 2, 3)), make(label=label, target=rl.Labels("label", classes=names)))
     assert list(told.columns) == ["id", "label_cat", "label_cow", "label_dog"]
     assert values(told, "label_dog") == [3.0 * row for row in range(NUM_ROWS)]
     told = rowlock.keras.predict(echo((1, 2, 3)), make(), classes=("x", "y", "z"))
     assert list(told.columns) == ["id", "prediction_x", "prediction_y", "prediction_z"]
-    two = make(label=["no", "yes", "no"] * 7, target=rl.Labels("label"))
+    two = make(label=["no", "yes", "no"] * 7, target=rl.Labels("label", classes=["no", "yes"]))
     assert list(rowlock.keras.predict(echo((0.5,), "sigmoid"), two).columns) == ["id", "label_yes"]
+
+
+def test_classes_that_only_this_frame_holds_name_no_output():
+    """They may be others than those of the training: nobody knows where the model is from."""
+    data = make(label=["dog", "emu", "fox"] * 7, target=rl.Labels("label"))
+    model = echo((1, 2, 3))
+    assert list(rowlock.keras.predict(model, data).columns) == ["id", "label_0", "label_1", "label_2"]
+    told = rowlock.keras.predict(model, data, classes=["cat", "dog", "fox"])
+    assert list(told.columns) == ["id", "label_cat", "label_dog", "label_fox"]
+    again = make(label=["fox"] * NUM_ROWS, target=rl.Labels("label", classes=data.classes))
+    assert list(rowlock.keras.predict(model, again).columns) == ["id", "label_dog", "label_emu", "label_fox"]
+
+
+def test_labels_of_an_earlier_frame_name_the_columns_of_a_later_one():
+    labels = rl.Labels("label")
+    make(label=["cat", "dog", "cow"] * 7, target=labels)
+    told = rowlock.keras.predict(echo((1, 2, 3)), make(label=["dog"] * NUM_ROWS, target=labels))
+    assert list(told.columns) == ["id", "label_cat", "label_cow", "label_dog"]
+
+
+def test_after_fit_the_classes_of_the_training_name_the_columns_and_others_are_refused():
+    model = echo((1, 2, 3), "softmax")
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    train = make(label=["cat", "dog", "cow"] * 7, target=rl.Labels("label"))
+    rowlock.keras.fit(model, train.batches(21), epochs=1, verbose=0)
+    assert list(rowlock.keras.predict(model, make()).columns) == ["id", *(f"prediction_{c}" for c in train.classes)]
+    other = make(label=["dog", "emu", "fox"] * 7, target=rl.Labels("label"))
+    with pytest.raises(ConfigError, match=r"\['cat', 'cow', 'dog'\].*\['dog', 'emu', 'fox'\]"):
+        rowlock.keras.predict(model, other)
+    told = rowlock.keras.predict(model, other, classes=train.classes)
+    assert list(told.columns) == ["id", "label_cat", "label_cow", "label_dog"]
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (["a", "a", "b"], "names 'a' twice"),
+        ([1, "1", 2], "names '1' twice"),
+        (["a", "b"], "2 names.*3 number"),
+        (["a", "b", "c", "d"], "4 names.*3 number"),
+        ({"lable": ["a", "b", "c"]}, r"names 'lable', and the outputs are \['prediction'\]"),
+        (5, "list of names"),
+        ("abc", "list of names"),
+    ],
+)
+def test_classes_that_do_not_fit_are_refused_before_a_row_is_predicted(classes, message, monkeypatch):
+    model, data = echo((1, 2, 3)), make()
+    with monkeypatch.context() as patched:
+        patched.setattr(model, "predict", lambda *_, **__: pytest.fail("predicted"))
+        with pytest.raises(ConfigError, match=message):
+            rowlock.keras.predict(model, data, classes=classes)
+
+
+def test_classes_of_several_outputs_are_a_dict_also_where_the_model_tells_nothing_before():
+    class Two(keras.Model):
+        def call(self, inputs):
+            rows = inputs["n"] if isinstance(inputs, dict) else inputs
+            return {"a": keras.ops.concatenate([rows, rows], 1), "b": rows}
+
+    told = rowlock.keras.predict(Two(), make(), classes={"a": ["x", "y"]})
+    assert set(told.columns) == {"id", "a_x", "a_y", "b"}
+    with pytest.raises(ConfigError, match="2 outputs: classes= is a dict"):
+        rowlock.keras.predict(Two(), make(), classes=["x", "y"])
+    with pytest.raises(ConfigError, match="names 'c'"):
+        rowlock.keras.predict(Two(), make(), classes={"c": ["x", "y"]})
+    with pytest.raises(ConfigError, match="two outputs give a column 'a_0'"):
+        rowlock.keras.predict(Clashing(), make())
+
+
+class Clashing(keras.Model):
+    def call(self, inputs):
+        rows = inputs["n"] if isinstance(inputs, dict) else inputs
+        return {"a_0": rows, "a": keras.ops.concatenate([rows, rows], 1)}
 
 
 def test_several_outputs_and_numbers_have_columns_of_their_own():
@@ -108,6 +181,10 @@ def test_a_row_that_cannot_be_read_has_no_prediction(kind, tmp_path):
     model = keras.Sequential([keras.Input((2, 2, 1)), keras.layers.GlobalAveragePooling2D()])
     with pytest.raises(RowError, match="key 50"):
         rowlock.keras.predict(model, data)
+    with pytest.raises(TooManyBadRowsError, match="raise max_bad"):
+        rowlock.keras.predict(model, data, on_error="mask")
+    told = rowlock.keras.predict(model, data, on_error="mask", max_bad=0.1)
+    assert np.flatnonzero(pd.Series(values(told, "prediction"), dtype=float).isna()).tolist() == [0, 6]
     told = rowlock.keras.predict(model, data.batches(4, shuffle=False, on_error="mask", max_bad=1))
     assert values(told, "id") == (np.arange(NUM_ROWS) + 50).tolist()
     found = pd.Series(values(told, "prediction"), dtype=float)
@@ -139,6 +216,10 @@ def test_misuse_is_answered():
         rowlock.keras.predict(echo(), make().batches(4, shard=(0, 2), last="drop"))
     with pytest.raises(ConfigError, match="'mask' instead of 'skip'"):
         rowlock.keras.predict(echo(), make().batches(4, on_error="skip"))
+    with pytest.raises(ConfigError, match="a loader has its own max_bad"):
+        rowlock.keras.predict(echo(), make().batches(4), max_bad=0.5)
+    with pytest.raises(ConfigError, match="max_bad is a share"):
+        rowlock.keras.predict(echo(), make(), max_bad=2)
     other = keras.Input((1,), name="m")
     with pytest.raises(ConfigError, match="data give"):
         rowlock.keras.predict(keras.Model({"m": other}, other), make())

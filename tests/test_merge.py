@@ -405,6 +405,18 @@ def test_branches_masks_and_heads_are_compared_with_the_data():
         merge({"items": Branch(dense(9), per_item="max")}, layers.Dense(1), data=dataset("items"))
 
 
+def test_a_head_has_an_output_for_every_class_of_the_data():
+    three = rl.Labels("label", classes=["a", "b", "c"])
+    with pytest.raises(ConfigError, match=r"the head has 2 outputs, but .* 3 classes \('a', 'b', 'c'\).*Dense\(3"):
+        merge({"flat": None}, layers.Dense(2), data=dataset("flat", target=three))
+    several = dataset("flat", target={"price": rl.Column("price"), "label": three})
+    with pytest.raises(ConfigError, match="head 'label' has 2 outputs"):
+        merge({"flat": None}, {"price": layers.Dense(1), "label": layers.Dense(2)}, data=several)
+    for units in (1, 3, 5):  # a grade, a class each, and classes to come
+        merge({"flat": None}, layers.Dense(units), data=dataset("flat", target=three))
+    merge({"flat": None}, {"price": layers.Dense(2), "label": layers.Dense(3)}, data=several)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rowlock.fingerprints import changes_between, fingerprints_of
 from rowlock.inputs.columns import ArrayReader
+from rowlock.meanings import meanings_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from rowlock.gathering import Slot
     from rowlock.inputs import Labels
     from rowlock.keys import Keys
+    from rowlock.meanings import Meanings
     from rowlock.roles import Role
     from rowlock.selection import Selection
     from rowlock.table import Table
@@ -70,6 +72,15 @@ class DatasetFacts:
         """What the numbers of the target mean: a tuple for `Labels`, a dict of them for several targets."""
         classes = {name: labels.classes for name, labels in self._labels.items()}
         return classes.get("", classes or None)
+
+    @property
+    def named_classes(self) -> dict[str, tuple[Any, ...]]:
+        """Classes by target, ``""`` the single one, that somebody named or that are those of an earlier frame.
+
+        Not those that are only what this frame holds: another's may be others.
+        """
+        learnt = {slot.name for slot in self._slots if slot.role == "target" and getattr(slot.reader, "learnt", False)}
+        return {name: what.classes or () for name, what in self._labels.items() if name not in learnt}
 
     @property
     def target_columns(self) -> dict[str, str | None]:
@@ -130,6 +141,14 @@ class DatasetFacts:
             data.where(pc.greater(data.column("age"), 3))
         """
         return self._opened.table.take_column(name, self._selection.chosen)
+
+    @property
+    def meanings(self) -> Meanings:
+        """What the numbers of inputs and targets stand for, by (role, name): what datasets of one model agree in.
+
+        Kind of input, columns and their order, classes, scaling, shape, dtype, ...; not rows, addresses, augmentation.
+        """
+        return meanings_of(self._slots, self._opened.roles)
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:

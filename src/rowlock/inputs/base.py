@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rowlock.errors import ConfigError
 
@@ -100,6 +100,20 @@ class Input(ABC):
 
     Subclass it to read something of your own: `open` gets the table and returns a `Reader`.
     """
+
+    def meaning(self, reader: Reader) -> dict[str, Any]:  # noqa: ARG002 - most inputs ask it
+        """Return what the numbers of a row stand for: plain values under words that a message can hold.
+
+        Two datasets for one model must agree in them (`Dataset.meanings`); what is not named is not compared. Rows,
+        addresses, augmentation and whatever makes reading faster are no part of it, and type, shape and dtype are
+        compared anyway.
+
+        Parameters
+        ----------
+        reader : Reader
+            What `open` has returned, or what came of it by `Dataset.fit_statistics`.
+        """
+        return {}
 
     def opened_as(self, reader: Reader) -> None:  # noqa: B027 - most inputs have nothing to remember
         """Take note of a reader that is now part of a dataset; called once all inputs of it could be opened."""

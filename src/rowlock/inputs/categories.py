@@ -110,6 +110,10 @@ class Categories(Input):
         if isinstance(reader, CategoryReader):
             self.categories = reader.categories
 
+    def meaning(self, reader: Reader) -> dict[str, Any]:  # noqa: D102 - as in Input
+        known = getattr(reader, "categories", self.categories)
+        return {"column": self.column, "categories": known, "one_hot": self.one_hot}
+
     def _known(self, name: str, series: nw.Series[Any]) -> tuple[Any, ...]:
         if self.categories is None:
             raise ConfigError(f"{name!r}: column {self.column!r} has no value in all {len(series):,} rows")

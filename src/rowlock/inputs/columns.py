@@ -18,7 +18,7 @@ from rowlock.inputs.base import Draw, Input, Reader, check_rows
 from rowlock.inputs.categories import Categories, as_text, is_text, refuse_missing
 from rowlock.inputs.mixed import MixedReader
 from rowlock.inputs.numbers import column_numbers
-from rowlock.inputs.scaled import ScaledReader
+from rowlock.inputs.scaled import ScaledReader, scaling_of
 from rowlock.inputs.scaling import ScalingWish
 from rowlock.store import ColumnStatistics
 
@@ -83,6 +83,9 @@ class Column(Input):
 
     def open(self, table: Table, name: str) -> ArrayReader:  # noqa: D102 - as in Input
         return ArrayReader(column_numbers(table, self.column, name, self.dtype))
+
+    def meaning(self, reader: Reader) -> dict[str, Any]:  # noqa: ARG002, D102 - as in Input
+        return {"column": self.column}
 
 
 class Columns(Input):
@@ -156,6 +159,10 @@ class Columns(Input):
         raw = reader.raw if isinstance(reader, ScaledReader) else reader
         for column, found in raw.categories.items() if isinstance(raw, MixedReader) else ():
             self.categories[column].opened_as(found)
+
+    def meaning(self, reader: Reader) -> dict[str, Any]:  # noqa: D102 - as in Input
+        names = getattr(reader, "column_names", None)  # with the categories, where there are some
+        return {"columns": names or tuple(self.columns)} | scaling_of(reader)
 
     def _beside_categories(self, values: AnyArray, table: Table, name: str) -> Reader:
         found = {column: what.open(table, name) for column, what in self.categories.items()}
@@ -266,14 +273,27 @@ class Labels(Input):
                 f" not among its classes {list(classes)!r}.{hint}"
             )
 
+    def meaning(self, reader: Reader) -> dict[str, Any]:  # noqa: D102 - as in Input
+        return {"column": self.column, "classes": getattr(reader, "classes", self.classes)}
+
     def opened_as(self, reader: Reader) -> None:
         """Keep the classes, so that a second frame is numbered alike."""
         if isinstance(reader, LabelReader):
+            reader.learnt = self.classes is None
             self.classes = reader.classes
 
 
 class LabelReader(ArrayReader):
-    """Class numbers, and what they mean."""
+    """Class numbers, and what they mean.
+
+    Attributes
+    ----------
+    classes : tuple
+    learnt : bool
+        Nobody named them: they are the values of this very column.
+    """
+
+    learnt = False
 
     def __init__(self, values: AnyArray, classes: tuple[Any, ...]) -> None:
         super().__init__(values)

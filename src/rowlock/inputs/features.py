@@ -17,7 +17,7 @@ from rowlock.errors import ConfigError, RowError, StoreCorruptError, StoreReadEr
 from rowlock.inputs.base import Draw, Input, Reader, check_rows
 from rowlock.inputs.joining import key_column, require_no_other_key, rows_by_key, rows_by_number
 from rowlock.inputs.matrices import Matrix, StoredMatrix, open_matrix
-from rowlock.inputs.scaled import ScaledReader, measure_rows
+from rowlock.inputs.scaled import ScaledReader, measure_rows, scaling_of
 from rowlock.inputs.scaling import ScalingWish
 from rowlock.store import ColumnStatistics
 from rowlock.store.disk.ways import require_way
@@ -155,6 +155,11 @@ class Features(Input):
         if self.scaling is None:
             return reader
         return ScaledReader(reader, self.scaling, _statistics(self.scaling, matrix, choice, name), name)
+
+    def meaning(self, reader: Reader) -> dict[str, Any]:  # noqa: D102 - as in Input
+        names = getattr(reader, "column_names", None)
+        named = {"columns": names} if names else {} if self.columns is None else {"columns": tuple(self.columns)}
+        return named | scaling_of(reader)
 
 
 class FeatureReader(Reader):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -170,3 +170,6 @@ class Images(Input):
         from rowlock.inputs.images_reader import ImagesReader  # noqa: PLC0415 - loads pyarrow and Numba
 
         return ImagesReader(self, table, name)
+
+    def meaning(self, reader: Reader) -> dict[str, Any]:  # noqa: ARG002, D102 - as in Input
+        return {name: getattr(self, name) for name in ("size", "channels", "scale", "resize", "num_images")}

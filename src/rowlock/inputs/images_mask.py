@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rowlock.arguments import number_dtype
 from rowlock.arrays import ArraySpec
@@ -59,3 +59,6 @@ class ImagesMask(Input):
 
         lengths = list_lengths(table.column(self.column), self.column)
         return MaskReader(lengths, ArraySpec((self.num_images,), self.dtype))
+
+    def meaning(self, reader: Reader) -> dict[str, Any]:  # noqa: ARG002, D102 - as in Input
+        return {"num_images": self.num_images}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rowlock.arrays import AnyArray, ArraySpec, Int64Array
     from rowlock.inputs.access import AccessCost
 
-__all__ = ["NumberReader", "ScaledReader", "measure_rows"]
+__all__ = ["NumberReader", "ScaledReader", "measure_rows", "scaling_of"]
 
 _PIECE_BYTES = 256 << 10  # of rows on their way through float64: they stay in the second-level cache
 _MEASURED_BYTES = 8 << 20
@@ -117,6 +117,17 @@ class ScaledReader(Reader):
         return self._wish.needs_statistics and self._wish.statistics == "rows"
 
     @property
+    def column_names(self) -> tuple[str, ...] | None:
+        """Of the columns that are taken, where they have names."""
+        return self._raw.column_names
+
+    @property
+    def meaning(self) -> dict[str, Any]:
+        """What is done with the numbers, as `Input.meaning` tells it."""
+        told = {} if self._scaling is None else self._scaling.meaning
+        return {"standardize": self._wish.standardize} | told
+
+    @property
     def access_cost(self) -> AccessCost | None:
         """As in `Reader`."""
         return self._raw.access_cost
@@ -177,6 +188,11 @@ class ScaledReader(Reader):
 
     def close(self) -> None:  # noqa: D102 - as in Reader
         self._raw.close()
+
+
+def scaling_of(reader: Reader) -> dict[str, Any]:
+    """Return the part of `Input.meaning` that is about filling and standardising."""
+    return reader.meaning if isinstance(reader, ScaledReader) else {"standardize": False}
 
 
 def measure_rows(

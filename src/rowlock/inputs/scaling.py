@@ -104,6 +104,12 @@ class Scaling:
         words = np.concatenate([self.center, self.scale, self.fill])
         return hashlib.blake2b(words.data, digest_size=6).hexdigest()
 
+    @property
+    def meaning(self) -> dict[str, tuple[float | None, ...]]:
+        """The numbers as plain values; None where NaN stays."""
+        fill = tuple(None if np.isnan(value) else float(value) for value in self.fill)
+        return {"means": tuple(self.center.tolist()), "factors": tuple(self.scale.tolist()), "fill_missing": fill}
+
     def apply(self, rows: AnyArray) -> None:
         """Change float32 or float64 rows in place, shape (n, k)."""
         from rowlock.inputs.scaling_kernels import scale_rows  # noqa: PLC0415 - Numba is loaded on first use

@@ -81,6 +81,9 @@ class Tokens(Input):
         self._refuse_longer(lists.lengths)
         return _TokensReader(lists, self)
 
+    def meaning(self, reader: Reader) -> dict[str, Any]:  # noqa: ARG002, D102 - as in Input
+        return {"column": self.column, "length": self.length, "pad": self.pad}
+
     def _refuse_longer(self, lengths: Int64Array) -> None:
         from rowlock.list_columns import listed  # noqa: PLC0415 - as above
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -59,3 +59,6 @@ class TokensMask(Input):
 
         lists = number_lists(table.column(self.column), self.column)
         return MaskReader(np.diff(list_starts(lists)), ArraySpec((self.length,), self.dtype))
+
+    def meaning(self, reader: Reader) -> dict[str, Any]:  # noqa: ARG002, D102 - as in Input
+        return {"column": self.column, "length": self.length}

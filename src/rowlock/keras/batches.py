@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING, Any, Self
 import keras
 
 from rowlock.errors import ConfigError, LoaderClosedError, StateError
-from rowlock.keras.binding import bind
+from rowlock.keras.alike import refuse_other
+from rowlock.keras.binding import bind, structure_of
+from rowlock.keras.calling import call_of_keras
 from rowlock.keras.converted import Structure, check_structure, converted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rowlock.batch import Batch
+    from rowlock.keras.calling import Call
     from rowlock.loader import Loader
 
 __all__ = ["KerasBatches"]
@@ -38,12 +41,15 @@ class KerasBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
     loader, and a pass that Keras only began (its probe) is begun again with the same batches. The length is
     constant. One thread of Keras takes the batches; the engine's threads make them.
 
+    Training and validation take an object each: one for both would take turns with itself, and train on every other
+    epoch. It is refused.
+
     Parameters
     ----------
     loader : Loader
     inputs : {"auto", "dict", "tuple", "single"}
         How the model takes its inputs: by name, as a tuple in the order of the dataset, or the only one as it is.
-        ``"auto"``: as `bind` sees, else by name.
+        ``"auto"``: as `bind` sees; else by name, and the only one as the model takes it that Keras calls.
 
     Attributes
     ----------
@@ -60,6 +66,7 @@ class KerasBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
         self.last_error: BaseException | None = None
         self.structure: Structure = inputs
         self.order = tuple(loader.dataset.input_specs)
+        self._of_call: Structure = "auto"
         self._lock = threading.Lock()  # TensorFlow takes batches in a thread of its own
         self._epoch: Iterator[Batch] | None = None
         self._probed: list[Any] = []
@@ -86,6 +93,7 @@ class KerasBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
     def workers(self) -> int:
         """One: more would lose and repeat rows, and the engine has threads of its own."""
         self._call_began = True  # Keras asks once at the beginning of fit, evaluate and predict
+        self._look_at(call_of_keras())
         return 1
 
     @workers.setter
@@ -108,7 +116,8 @@ class KerasBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
 
         Names, number, shapes, dtypes and order of the inputs; and, where the batches have a target and the model is
         compiled, targets against outputs and losses. What a model does not tell (a subclassed one its inputs, a
-        function its loss) is not judged.
+        function its loss) is not judged. A model that `rowlock.keras.fit` has trained in this process only takes data
+        that mean the same (`Dataset.meanings`); to train it on others, call `rowlock.keras.fit` again.
 
         Parameters
         ----------
@@ -124,6 +133,12 @@ class KerasBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
         ConfigError
             Something would fail later, or be wrong without a word; the message says what to write instead.
         """
+        self.bind_anew(model)
+        refuse_other(model, self.loader.dataset, with_target=bool(self.loader.dataset.target_specs))
+        return self
+
+    def bind_anew(self, model: Any) -> Self:
+        """Compare them as `bind` does, whatever the model was trained on before."""
         self.structure, self.order = bind(self.loader, model, self.structure)
         return self
 
@@ -143,6 +158,17 @@ class KerasBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
                 self.last_error = error  # TensorFlow only passes its text on
                 raise
 
+    def _look_at(self, call: Call | None) -> None:
+        if call is None:
+            return
+        if call.x is self and call.validation_data is self:
+            raise ConfigError(
+                "x and validation_data are the same object, which would train on every other epoch and validate with"
+                " those between: give validation its own, validation_data=valid.batches(64, shuffle=False).to_keras()"
+            )
+        if self.structure == "auto" and len(self.order) == 1:
+            self._of_call = structure_of(call.model)
+
     def _take(self) -> Any:
         if self._num_taken >= len(self) or self._call_began:
             self._new_pass()
@@ -152,7 +178,8 @@ class KerasBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
         if self._num_taken < len(self._probed):
             taken = self._probed[self._num_taken]
         else:
-            taken = converted(self._next(), self.structure, self.order)
+            structure = self._of_call if self.structure == "auto" else self.structure
+            taken = converted(self._next(), structure, self.order)
             self._remember(taken)
         self._num_taken += 1
         return taken
@@ -163,7 +190,8 @@ class KerasBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
             if length_hint(self._epoch) != len(self):
                 raise StateError(
                     f"this loader goes on within an epoch ({length_hint(self._epoch)} of {len(self)} steps are left),"
-                    " which cannot be told to fit: iterate the rest of the epoch yourself first"
+                    f" which Keras' own fit cannot be told. rowlock.keras.fit(model, loader,"
+                    f" initial_epoch={self.loader.plan.place(self.loader.step).epoch}, epochs=...) trains the rest"
                 )
         try:
             return next(self._epoch)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rowlock.keras.converted import Structure
     from rowlock.loader import Loader
 
-__all__ = ["bind", "bind_inputs"]
+__all__ = ["bind", "bind_inputs", "structure_of"]
 
 
 class _ModelInputs(NamedTuple):
@@ -60,6 +60,14 @@ def bind_inputs(loader: Loader, model: Any, structure: Structure) -> tuple[Struc
     for tensor, own_name, name in zip(known.tensors, known.names, order, strict=True):
         _check_input(tensor, own_name, name, specs[name], loader)
     return bound, order
+
+
+def structure_of(model: Any) -> Structure:
+    """Return how a model takes its inputs, without a comparison; ``"auto"`` where it does not tell."""
+    known = _inputs_of(model)
+    if known is None:
+        return "single" if isinstance(model, keras.Sequential) else "auto"
+    return known.structure
 
 
 def _inputs_of(model: Any) -> _ModelInputs | None:

@@ -10,7 +10,7 @@ import keras
 from rowlock.errors import ConfigError
 from rowlock.keras.branch_models import called, declared_inputs
 
-__all__ = ["check_targets", "headed"]
+__all__ = ["check_classes", "check_targets", "headed"]
 
 
 def headed(head: Any, joined: Any, widths: Mapping[str, int]) -> tuple[Any, dict[str, Any]]:
@@ -56,6 +56,31 @@ def check_targets(outputs: Any, targets: list[str]) -> None:
         raise ConfigError(
             f"there is one head for the {len(targets)} targets {sorted(named)}: give a dict, one a target"
         )
+
+
+def check_classes(outputs: Any, classes: Any) -> None:
+    """Compare the widths of the outputs with the numbers of classes of a dataset's targets, where it has some.
+
+    One number is not judged: without a loss nobody knows whether it is one of two probabilities, or a grade.
+
+    Raises
+    ------
+    ConfigError
+        Fewer outputs than classes.
+    """
+    named = outputs if isinstance(outputs, dict) else {"": outputs}
+    for target, names in (classes if isinstance(classes, dict) else {"": classes}).items():
+        output = named.get(target)
+        if names is None or not isinstance(output, keras.KerasTensor) or len(output.shape) != 2:
+            continue
+        width = output.shape[1]
+        if width is not None and 1 < width < len(names):
+            head = f"head {target!r}" if target else "the head"
+            shown = ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")
+            raise ConfigError(
+                f"{head} has {width} outputs, but the data's target has {len(names)} classes ({shown}): end it with"
+                f" Dense({len(names)}, 'softmax')"
+            )
 
 
 def _head_model(head: Any, joined: Any, widths: Mapping[str, int], name: str, label: str) -> Any:

@@ -10,7 +10,7 @@ import keras
 from rowlock.errors import ConfigError
 from rowlock.keras.branch import Branch, branch_of
 from rowlock.keras.branch_models import branch_model, called
-from rowlock.keras.heads import check_targets, headed
+from rowlock.keras.heads import check_classes, check_targets, headed
 from rowlock.keras.sharing import groups_of, refuse_shared_layers
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def merge(
     ------
     ConfigError
         A shape that nobody knows or that does not fit, an output that is not of columns, names that are not those of
-        the data, layers that two branches share in part.
+        the data, fewer outputs than classes, layers that two branches share in part.
 
     Examples
     --------
@@ -78,6 +78,7 @@ def merge(
     outputs, heads = headed(head, joined, {_label(names): tensor.shape[1] for names, tensor in columns.items()})
     if data is not None:
         check_targets(outputs, list(data.target_specs))
+        check_classes(outputs, data.classes)
     refuse_shared_layers({**parts, **heads})
     return keras.Model(inputs, outputs, name=name)
 

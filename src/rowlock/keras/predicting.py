@@ -11,9 +11,11 @@ import numpy as np
 from rowlock.arguments import whole_number
 from rowlock.dataset import Dataset
 from rowlock.errors import ConfigError
+from rowlock.keras.alike import refuse_other
 from rowlock.keras.batches import KerasBatches
 from rowlock.keras.binding import bind_inputs
 from rowlock.keras.bound_targets import outputs_of
+from rowlock.keras.class_names import class_names
 from rowlock.keras.errors import original
 from rowlock.keras.steps import StepBatches
 from rowlock.loader import Loader
@@ -36,6 +38,7 @@ def predict(
     *,
     batch_size: int | None = None,
     on_error: str = "raise",
+    max_bad: float | None = None,
     classes: Any = None,
     verbose: str | int = 0,
 ) -> Any:
@@ -53,8 +56,13 @@ def predict(
     on_error : {"raise", "mask"}
         For a dataset. ``"mask"``: a row that cannot be read is in the frame, and its predictions are missing (null, NaN
         in pandas).
+    max_bad : float, optional
+        Most bad rows, as a share, as in `Dataset.batches`, 0.01 by default. For a dataset; a loader has its own.
     classes : sequence, or dict of them, optional
-        Names of classes, where `data` has no `Labels` to take them from: ``classes=train.classes``.
+        Names of the outputs' classes: ``classes=train.classes``. By default those that `fit` trained this model on, if
+        that was in this process; else those of the data's `Labels`, if they were named, ``rl.Labels("label",
+        classes=[...])``, or are those of an earlier frame. What this very frame happens to hold is no name of an
+        output: then the columns are numbered.
     verbose : {0, 1, 2, "auto"}
         As in `model.predict`.
 
@@ -69,11 +77,14 @@ def predict(
     Raises
     ------
     ConfigError
-        Inputs and model do not fit.
+        Inputs and model do not fit; `classes` does not fit the outputs; the inputs, or the classes of the target, do
+        not mean what they did when `fit` trained this model in this process.
     RowError
         A row cannot be read.
+    TooManyBadRowsError
+        More than `max_bad` rows cannot be read.
     """
-    loader, structure = _loader(data, batch_size, on_error)
+    loader, structure = _loader(data, batch_size, on_error, max_bad)
     if loader.on_error == "skip":
         raise ConfigError("predictions stand beside every row: on_error='mask' instead of 'skip'")
     if keras.backend.backend() == "jax":
@@ -81,6 +92,8 @@ def predict(
 
         refuse_64_bits(loader.dataset)
     bound, order = bind_inputs(loader, model, structure)
+    refuse_other(model, loader.dataset, with_target=False)
+    _check_classes(model, loader.dataset, classes)
     missing = np.zeros(len(loader.dataset), np.bool_)
 
     def took(made: Made) -> None:
@@ -101,13 +114,33 @@ def predict(
 
 
 def _frame(outputs: Any, model: Any, dataset: Dataset, classes: Any, missing: BoolArray) -> Any:
+    arrays = {name: np.asarray(array)[: len(dataset)] for name, array in _named(outputs, model, dataset)}
+    names = class_names(model, dataset, classes, {name: array.shape[1:] for name, array in arrays.items()})
     columns: dict[str, AnyArray] = {}
-    for name, array in _named(outputs, model, dataset):
-        columns |= _columns(name, np.asarray(array)[: len(dataset)], _classes(dataset, name, classes))
+    for name, array in arrays.items():
+        made = _columns(name, array, names.get(name))
+        twice = sorted(set(made) & set(columns))
+        if twice:
+            raise ConfigError(f"two outputs give a column {twice[0]!r}: name outputs or classes otherwise")
+        columns |= made
     return dataset.frame_of(columns, missing)
 
 
-def _loader(data: Any, batch_size: int | None, on_error: Any) -> tuple[Loader, Structure]:
+def _check_classes(model: Any, dataset: Dataset, classes: Any) -> None:
+    """Compare names with outputs before all rows are predicted, where the model tells its outputs."""
+    outputs = outputs_of(model)
+    if outputs is None or not all(hasattr(output.tensor, "shape") for output in outputs):
+        return
+    tensors: Any = [output.tensor for output in outputs]
+    if outputs[0].is_key:
+        tensors = {output.name: output.tensor for output in outputs}
+    elif len(outputs) == 1:
+        tensors = outputs[0].tensor
+    shapes = {name: tuple(tensor.shape[1:]) for name, tensor in _named(tensors, model, dataset)}
+    class_names(model, dataset, classes, shapes)
+
+
+def _loader(data: Any, batch_size: int | None, on_error: Any, max_bad: float | None) -> tuple[Loader, Structure]:
     """Return the rows in their order, and how the user said that the model takes its inputs."""
     structure: Structure = "auto"
     if isinstance(data, KerasBatches):
@@ -115,9 +148,12 @@ def _loader(data: Any, batch_size: int | None, on_error: Any) -> tuple[Loader, S
     size = None if batch_size is None else whole_number("batch_size", batch_size, 1)
     if isinstance(data, Dataset):
         size = min(64 if size is None else size, len(data))
-        return data.batches(size, shuffle=False, last="pad", on_error=on_error), structure
+        most = 0.01 if max_bad is None else max_bad  # as by default in `Dataset.batches`
+        return data.batches(size, shuffle=False, last="pad", on_error=on_error, max_bad=most), structure
     if not isinstance(data, Loader):
         raise ConfigError(f"predict takes a dataset, or a loader of one, not {type(data).__name__}")
+    if max_bad is not None:
+        raise ConfigError(f"a loader has its own max_bad: data.batches(..., on_error='mask', max_bad={max_bad!r})")
     if data.plan.world_size > 1:
         raise ConfigError(
             f"this loader is rank {data.plan.rank} of {data.plan.world_size}: give each rank its own rows,"
@@ -142,13 +178,6 @@ def _named(outputs: Any, model: Any, dataset: Dataset) -> Iterator[tuple[str, An
     yield from pairs
 
 
-def _classes(dataset: Dataset, name: str, given: Any) -> Sequence[Any] | None:
-    if given is None:
-        given = dataset.classes
-    found: Sequence[Any] | None = given.get(name) if isinstance(given, dict) else given
-    return found
-
-
 def _columns(name: str, array: AnyArray, classes: Sequence[Any] | None) -> dict[str, AnyArray]:
     """Return the columns of one output: one a number."""
     num_columns = math.prod(array.shape[1:])
@@ -158,10 +187,10 @@ def _columns(name: str, array: AnyArray, classes: Sequence[Any] | None) -> dict[
             "loader.to_keras()) with shuffle=False gives them as an array"
         )
     flat = array.reshape(len(array), num_columns)
-    if array.ndim <= 2 and classes is not None and num_columns == len(classes):
+    if classes is not None and num_columns == len(classes):
         return {f"{name}_{one}": flat[:, place] for place, one in enumerate(classes)}
     if num_columns == 1:
-        only = name if classes is None or len(classes) != 2 else f"{name}_{classes[1]}"
+        only = name if classes is None else f"{name}_{classes[1]}"
         return {only: flat[:, 0]}
     places = ["_".join(map(str, place)) for place in np.ndindex(*array.shape[1:])]
     return {f"{name}_{place}": flat[:, number] for number, place in enumerate(places)}

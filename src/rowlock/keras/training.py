@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from rowlock.arguments import whole_number
 from rowlock.errors import ConfigError, IncompleteEpochError
+from rowlock.keras.alike import remember, require_alike
 from rowlock.keras.batches import KerasBatches
 from rowlock.keras.errors import original
 from rowlock.keras.resuming import Resume, SavedRun
@@ -43,10 +45,11 @@ def fit(
 ) -> Any:
     """Train a compiled model; `model.fit` and what it does not tell a data set.
 
-    Before step 1, model and batches are compared (`KerasBatches.bind`). Epoch e trains on the loader's epoch e, for
-    ``initial_epoch`` too; with `steps_per_epoch`, on the steps from ``e * steps_per_epoch``, which go on through the
-    epochs of the data. During training and afterwards the loader's state counts what was trained on, not what Keras
-    fetched ahead. An error of a row arrives as the `RowError` it is, under TensorFlow too.
+    Before step 1, model and batches are compared (`KerasBatches.bind`), and what the numbers of `train` and `valid`
+    stand for (`Dataset.meanings`). Epoch e trains on the loader's epoch e, for ``initial_epoch`` too; with
+    `steps_per_epoch`, on the steps from ``e * steps_per_epoch``, which go on through the epochs of the data. During
+    training and afterwards the loader's state counts what was trained on, not what Keras fetched ahead. An error of a
+    row arrives as the `RowError` it is, under TensorFlow too.
 
     Parameters
     ----------
@@ -56,7 +59,9 @@ def fit(
         ``data.batches(...)``, or its ``to_keras()``. A loader that was given a state (`Loader.load_state_dict`) goes
         on there; `initial_epoch` must be the state's epoch.
     valid : Loader or KerasBatches, optional
-        Every validation takes the same batches, those of the loader's first epoch.
+        Every validation takes the same batches, those of the loader's first epoch. Inputs and targets must mean the
+        same as those of `train`: columns and their order, classes, statistics, scale, sizes, dtypes. Rows, addresses,
+        augmentation, sample weights and engine may be others.
     epochs : int
         Where to stop: number of the last epoch, counted from 1.
     initial_epoch : int
@@ -84,14 +89,16 @@ def fit(
     Raises
     ------
     ConfigError
-        Model and batches do not fit, or a wrong argument.
+        Model and batches do not fit, `train` and `valid` mean different things, or a wrong argument.
     StateError
         What was saved belongs to other data, another model or another schedule.
     RowError
         A row that cannot be read; state and weights are those of the step before.
     """
     train, valid = _batches(train, "train"), None if valid is None else _batches(valid, "valid")
-    _check(model, train, valid, callbacks)
+    _check(model, train, valid)
+    _check_callbacks(callbacks)
+    whole_number("validation_freq", validation_freq, 1)
     if resume is not None and train.loader.plan.world_size > 1:
         raise ConfigError(
             "resume= is for one process: several ranks would be killed at different steps. Save on your own, at one"
@@ -100,8 +107,10 @@ def fit(
     schedule = Schedule.of(train.loader, epochs, initial_epoch, steps_per_epoch)
     _check_executions(model, schedule)
     saved = None if resume is None else SavedRun(resume if isinstance(resume, Resume) else Resume(resume), model)
+    class_weights = _class_weights(train.loader, class_weight)
+    remember(model, train.loader.dataset)
     facts = {"initial_epoch": initial_epoch, "steps_per_epoch": steps_per_epoch, "class_weight": repr(class_weight)}
-    run = _Run(model, train, valid, schedule, _class_weights(train.loader, class_weight), saved)
+    run = _Run(model, train, valid, schedule, class_weights, saved)
     return run.train(callbacks, {"verbose": verbose, "validation_freq": validation_freq}, facts)
 
 
@@ -213,7 +222,7 @@ def _batches(given: Any, name: str) -> KerasBatches:
     )
 
 
-def _check(model: Any, train: KerasBatches, valid: KerasBatches | None, callbacks: Any) -> None:
+def _check(model: Any, train: KerasBatches, valid: KerasBatches | None) -> None:
     if not getattr(model, "compiled", False):
         raise ConfigError("the model is not compiled: model.compile(optimizer='adam', loss=...) comes before fit")
     for batches, name in ((train, "train"), (valid, "valid")):
@@ -224,10 +233,20 @@ def _check(model: Any, train: KerasBatches, valid: KerasBatches | None, callback
                 f"{name} has no target to train for: rl.Dataset(..., target=rl.Labels('label')), or rl.Column for a"
                 " quantity"
             )
-        batches.bind(model)
+        batches.bind_anew(model)
     if valid is not None and valid.loader is train.loader:
         raise ConfigError("train and valid are the same loader: make one of its own, valid.batches(64, shuffle=False)")
-    for callback in keras.tree.flatten(list(callbacks) if isinstance(callbacks, (list, tuple)) else callbacks):
+    if valid is not None:
+        require_alike(train, valid)
+
+
+def _check_callbacks(callbacks: Any) -> None:
+    listed = callbacks if isinstance(callbacks, (list, tuple)) else () if callbacks is None else (callbacks,)
+    for callback in keras.tree.flatten(list(listed)):
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise ConfigError(
+                f"callbacks is a list of objects such as keras.callbacks.EarlyStopping(), and holds {callback!r}"
+            )
         if isinstance(callback, keras.callbacks.BackupAndRestore):
             raise ConfigError(
                 "BackupAndRestore begins an interrupted epoch anew and so replays its rows: leave it out, and pass"
