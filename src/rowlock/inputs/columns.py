@@ -14,6 +14,7 @@ from rowlock.arrays import ArraySpec
 from rowlock.blocks import for_blocks
 from rowlock.errors import ConfigError
 from rowlock.inputs.base import Draw, Input, Reader, check_rows
+from rowlock.inputs.finite import finite
 from rowlock.inputs.scaled import ScaledReader
 from rowlock.inputs.scaling import ScalingWish
 from rowlock.store import ColumnStatistics
@@ -61,14 +62,14 @@ class Column(Input):
     Parameters
     ----------
     column : str
-        Name of the column; numbers or booleans, none of them missing.
+        Name of the column; numbers or booleans, none of them missing or infinite.
     dtype : dtype
         What the batches hold.
 
     Raises
     ------
     ConfigError
-        When the dataset is made: no such column, not numbers, missing values, values that do not fit.
+        When the dataset is made: no such column, not numbers, missing or infinite values, values that do not fit.
     """
 
     def __init__(self, column: str, *, dtype: DTypeLike = "float32") -> None:
@@ -79,7 +80,7 @@ class Column(Input):
         return f"Column({self.column!r})"
 
     def open(self, table: Table, name: str) -> ArrayReader:  # noqa: D102 - as in Input
-        return ArrayReader(_numbers(table, self.column, name, self.dtype))
+        return ArrayReader(finite(_numbers(table, self.column, name, self.dtype), self.column, name))
 
 
 class Columns(Input):
@@ -88,7 +89,7 @@ class Columns(Input):
     Parameters
     ----------
     columns : sequence of str
-        Names of the columns, in the order wanted; numbers or booleans, none of them missing.
+        Names of the columns, in the order wanted; numbers or booleans, none of them missing or infinite.
     dtype : dtype
         What the batches hold.
     standardize : bool or ColumnStatistics
@@ -127,7 +128,7 @@ class Columns(Input):
         may_miss = self.scaling is not None and self.scaling.fill is not None
         values = np.empty((table.num_rows, len(self.columns)), exact)
         for place, column in enumerate(self.columns):
-            values[:, place] = _numbers(table, column, name, exact, may_miss=may_miss)
+            values[:, place] = finite(_numbers(table, column, name, exact, may_miss=may_miss), column, name)
         if self.scaling is None:
             return ArrayReader(values)
         statistics = self.scaling.statistics if isinstance(self.scaling.statistics, ColumnStatistics) else None
