@@ -283,11 +283,9 @@ def test_a_nul_in_a_path_is_refused_at_once():
         opened(pd.DataFrame({"imgpath": ["a", "b", "c\0d", "e"]}))
 
 
-@pytest.mark.parametrize(
-    "values", [[1, 2], [1.5, 2.5], [True, False], [["a.png"], ["b.png"]], [Path("a.png"), Path("b.png")]]
-)
+@pytest.mark.parametrize("values", [[1, 2], [1.5, 2.5], [True, False], [["a.png"], ["b.png"]]])
 def test_a_column_that_is_not_text_is_refused(values):
-    with pytest.raises(ConfigError, match=r"must hold paths as text.*map\(str\)"):
+    with pytest.raises(ConfigError, match="must hold paths as text"):
         opened(pd.DataFrame({"imgpath": values}))
 
 

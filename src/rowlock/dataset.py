@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import threading
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from rowlock.fitting import known_statistics, measure, require_fitted, with_stat
 from rowlock.gathering import Gathering, Slot
 from rowlock.inputs import Input, Labels
 from rowlock.inputs.base import Draw, check_rows
+from rowlock.memory import refuse_larger_than_memory
 from rowlock.plan import Last, Plan
 from rowlock.roles import Role, roles_of
 from rowlock.sampling import Sampling, balanced_order, check_sampling, weighted_order
@@ -54,7 +56,7 @@ class Dataset(DatasetParts, DatasetViews):
         Column that identifies the rows; needed to join stores that were written with keys. Integers or
         text; a key may stand in several rows.
     sample_weight : str, optional
-        Column of numbers: the weight of each row in the loss.
+        Column of numbers: the weight of each row in the loss; finite, not negative.
     missing : {"raise", "drop"}
         What becomes of rows whose key a store does not have; what was left out is in `dropped`.
     cache : str or path, optional
@@ -90,7 +92,9 @@ class Dataset(DatasetParts, DatasetViews):
         table = Table(frame, key=key, missing=missing, cache=cache, types=types)
         keys = table.row_keys()
         slots = tuple(Slot(role, name, what.open(table, name or role)) for role, name, what in named)
-        self._opened = Opened(table, keys, slots, tuple(named))
+        for slot in slots:
+            refuse_larger_than_memory(slot.reader.spec.row_bytes, f"one row of {slot.label!r}")
+        self._opened = Opened(table, keys, slots, tuple(named), threading.Event())
         self._selection = Selection(table.num_rows)
         self._is_measured = False
         self._labels = {name: what for role, name, what in named if role == "target" and isinstance(what, Labels)}
@@ -207,7 +211,8 @@ class Dataset(DatasetParts, DatasetViews):
         Raises
         ------
         ConfigError
-            A wrong argument; the message says which, and what to do.
+            A wrong argument, or a batch that is larger than the engine's memory budget; the message says which, and
+            what to do.
         """
         from rowlock.loader import Loader  # noqa: PLC0415 - the loader is above the dataset; here it is only convenient
 
@@ -247,10 +252,19 @@ class Dataset(DatasetParts, DatasetViews):
         """Return the given rows as a batch in the making."""
         check_rows(rows, len(self))
         require_fitted(self._slots)
-        return Gathering(self._slots, self._opened.keys, rows, self._selection.at(rows), draw, on_error)
+        opened, table_rows = self._opened, self._selection.at(rows)
+        return Gathering(self._slots, opened.keys, rows, table_rows, draw, on_error, opened.closed.is_set)
+
+    def __reduce__(self) -> NoReturn:
+        raise ConfigError(
+            "a dataset cannot be pickled or copied: it holds open files and maps. Send the frame, or the address of a"
+            " table file, to the other process, started with 'spawn', and make the dataset there. Parts of it in this"
+            " process are data.select(...)."
+        )
 
     def close(self) -> None:
-        """Release the stores that this dataset opened, for all parts of it."""
+        """Release the stores that this dataset opened, for all parts of it; batches that need them are errors then."""
+        self._opened.closed.set()
         for slot in self._slots:
             slot.reader.close()
 

@@ -11,6 +11,7 @@ from rowlock.meanings import meanings_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from threading import Event
 
     from rowlock.arrays import AnyArray, ArraySpec, BoolArray
     from rowlock.gathering import Slot
@@ -32,6 +33,8 @@ class Opened(NamedTuple):
     slots: tuple[Slot, ...]
     roles: tuple[Role, ...]
     """The inputs as they were written down, in the order of `slots`."""
+    closed: Event
+    """Set when `close` is called: readers fail from then on, and no row is to blame."""
 
 
 class DatasetFacts:
@@ -61,6 +64,11 @@ class DatasetFacts:
     def target_specs(self) -> dict[str, ArraySpec]:
         """Shape and dtype of one row of each target; a single target has the name ``""``."""
         return {slot.name: slot.reader.spec for slot in self._slots if slot.role == "target"}
+
+    @property
+    def row_bytes(self) -> int:
+        """Memory that a row takes in a batch: inputs, targets and weight."""
+        return sum(slot.reader.spec.row_bytes for slot in self._slots)
 
     @property
     def has_sample_weight(self) -> bool:

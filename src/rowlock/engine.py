@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine", "Stream", "default_engine"]
 
+MOST_THREADS = 1024
+"""More than any machine makes use of, and less than what a user may have."""
+
 JobT = TypeVar("JobT", bound=Job[Any])
 
 
@@ -37,14 +40,14 @@ class Engine:
     Parameters
     ----------
     num_threads : int, optional
-        Threads that read and decode; by default one a processor that this process may use.
+        Threads that read and decode, at most 1,024; by default one a processor that this process may use.
     prefetch : int
         Batches that each loader prepares ahead; 0: each batch is begun when it is asked for.
     memory_budget : int or str, optional
         Bytes, or a text such as ``"2GiB"``: most memory that batches in the making, finished batches that wait
         for their consumer, and what threads need beside them (decoded pictures before they are resized) may take
-        together. A loader's next batch is always made, also where the rest leaves no room. By default a quarter
-        of the process's limit.
+        together. A loader's next batch is always made, also where the rest leaves no room; one that is larger than
+        the budget by itself is refused by `Dataset.batches`. By default a quarter of the process's limit.
 
     Raises
     ------
@@ -55,7 +58,9 @@ class Engine:
     def __init__(
         self, *, num_threads: int | None = None, prefetch: int = 4, memory_budget: int | str | None = None
     ) -> None:
-        self.num_threads = num_processors() if num_threads is None else whole_number("num_threads", num_threads, 1)
+        self.num_threads = (
+            num_processors() if num_threads is None else whole_number("num_threads", num_threads, 1, MOST_THREADS)
+        )
         self.prefetch = whole_number("prefetch", prefetch, 0)
         self.memory_budget = memory_limit_bytes() // 4 if memory_budget is None else parse_bytes(memory_budget)
         self._pool = Pool(self.num_threads, self.memory_budget)
@@ -86,6 +91,10 @@ class Engine:
     def check_alive(self) -> None:
         """Raise `LoaderClosedError` if the threads are gone: closed, or left behind in the parent of a fork."""
         self._pool.check_alive()
+
+    def refuse_larger_than_budget(self, num_bytes: int) -> None:
+        """Raise `ConfigError` if a batch of so many bytes is more than the memory budget."""
+        self._pool.refuse_larger_than_budget(num_bytes)
 
     def close(self) -> None:
         """End the threads; loaders that still use this engine raise `LoaderClosedError`. May be called again."""

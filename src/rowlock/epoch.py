@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
+from rowlock.errors import LoaderClosedError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -29,10 +31,18 @@ class Made(NamedTuple):
 
 
 class Epoch(Generic[HandedT]):
-    """One pass over the data. A class, not a generator: an error does not end it."""
+    """One pass over the data. A class, not a generator: an error does not end it, and threads may share it."""
 
-    def __init__(self, next_batch: Callable[[int, range], HandedT], turn: int, steps: range, num_rows: int) -> None:
+    def __init__(
+        self,
+        next_batch: Callable[[Callable[[Batch], HandedT], int, range], HandedT],
+        hand_over: Callable[[Batch], HandedT],
+        turn: int,
+        steps: range,
+        num_rows: int,
+    ) -> None:
         self._next_batch = next_batch
+        self._hand_over = hand_over
         self._turn = turn
         self.steps = steps
         """Of this epoch, or of what is left of it."""
@@ -50,7 +60,12 @@ class Epoch(Generic[HandedT]):
         if self._is_over:
             raise StopIteration
         try:
-            return self._next_batch(self._turn, self.steps)
+            # A method, not a `partial`: Ctrl-C may come when a function of C returns, and the batch would be lost.
+            return self._next_batch(self._hand_over, self._turn, self.steps)
         except StopIteration:
             self._is_over = True
+            raise
+        except LoaderClosedError:
+            if self._is_over:  # another thread took the last batch meanwhile, and went on to the next epoch
+                raise StopIteration from None
             raise

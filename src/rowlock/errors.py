@@ -18,6 +18,7 @@
     │   ├── StoreFormatError                     not a store, or a format that this version does not read
     │   ├── StoreCorruptError                    stored bytes are not those that were written
     │   ├── StoreLockedError                     another process is writing
+    │   ├── StoreClosedError                     `close` was called
     │   ├── StoreReadError (OSError)             the disk or network mount refused to read, again and again
     │   └── StoreWriteError                      the disk refused; the last commit is safe
     ├── SourceError                              a file of another format is damaged, or cannot be read
@@ -55,6 +56,7 @@ __all__ = [
     "SourceError",
     "SourceNotFoundError",
     "StateError",
+    "StoreClosedError",
     "StoreCorruptError",
     "StoreError",
     "StoreExistsError",
@@ -221,6 +223,10 @@ class StoreCorruptError(StoreError):
 
 class StoreLockedError(StoreError):
     """Another process is writing to the store."""
+
+
+class StoreClosedError(StoreError):
+    """The store was closed; its rows are as they were."""
 
 
 class StoreReadError(StoreError, OSError):

@@ -9,12 +9,12 @@ import numpy as np
 
 from rowlock.bad_rows import BadRow
 from rowlock.batch import Batch
-from rowlock.errors import LoaderClosedError, RowError
+from rowlock.errors import LoaderClosedError, RowError, StoreClosedError
 from rowlock.meter import Meter, stage
 from rowlock.retries import retried
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from rowlock.arrays import AnyArray, Int64Array
     from rowlock.bad_rows import OnError
@@ -26,8 +26,11 @@ __all__ = ["Gathering", "Piece", "Slot"]
 _OF_THE_USER = (KeyboardInterrupt, SystemExit)
 """In the main thread these are the user's wish to stop, and pass."""
 
-_NEVER_BAD_ROWS = (OSError, MemoryError, LoaderClosedError, KeyboardInterrupt, SystemExit, GeneratorExit)
-"""A mount that fails, or a user who interrupts or closes, must not shrink the data set."""
+_OF_NO_ROW = (LoaderClosedError, StoreClosedError)
+"""Whoever closed something meant all rows."""
+
+_NEVER_BAD_ROWS = (OSError, MemoryError, KeyboardInterrupt, SystemExit, GeneratorExit)
+"""A mount that fails, or a user who interrupts, must not shrink the data set."""
 
 
 class Slot(NamedTuple):
@@ -69,6 +72,8 @@ class Gathering:
         For augmentation.
     on_error : {"raise", "mask", "skip"}
         What becomes of rows that cannot be read.
+    is_closed : callable, optional
+        Whether the readers were closed, so that what they raise is about no row.
     """
 
     def __init__(
@@ -79,6 +84,7 @@ class Gathering:
         table_rows: Int64Array,
         draw: Draw | None,
         on_error: OnError = "raise",
+        is_closed: Callable[[], bool] = bool,
     ) -> None:
         self._slots = slots
         self._keys = keys
@@ -86,6 +92,7 @@ class Gathering:
         self._table_rows = table_rows
         self._draw = draw
         self._on_error = on_error
+        self._is_closed = is_closed
         self._errors: list[tuple[int, int, RowError]] = []  # place in the batch, slot, what happened
         self._arrays: list[AnyArray] = []
         self._made: Batch | None = None
@@ -211,9 +218,11 @@ class Gathering:
 
     def _gather(self, slot: Slot, rows: Int64Array, out: AnyArray) -> None:
         try:
-            retried(slot.reader.gather, rows, out, self._draw)
+            self._read(slot, rows, out)
         except RowError as error:
             self._add_context(error, slot, rows, out)
+            raise
+        except _OF_NO_ROW:
             raise
         except BaseException as error:  # whatever a reader raises ends here, and never an epoch
             if isinstance(error, _OF_THE_USER) and threading.current_thread() is threading.main_thread():
@@ -223,6 +232,16 @@ class Gathering:
             found = _as_row_error(error)
             self._add_context(found, slot, rows, out)
             raise found from error
+
+    def _read(self, slot: Slot, rows: Int64Array, out: AnyArray) -> None:
+        try:
+            retried(slot.reader.gather, rows, out, self._draw)
+        except Exception as error:
+            if self._is_closed():
+                raise LoaderClosedError(
+                    f"the dataset was closed before this batch of {slot.label!r} was read; make it anew"
+                ) from error
+            raise
 
     def _gather_one_by_one(self, slot_place: int, first: int, rows: Int64Array, out: AnyArray) -> None:
         """Read what can be read; note what cannot."""

@@ -54,6 +54,7 @@ class JaxBatches(FrameworkBatches):
         self.loader = loader
         self.sharding = sharding
         if sharding is not None:
+            _refuse_what_is_no_sharding(sharding)
             self._check_shardings()
         self._ahead = SentAhead(loader, self._sent, prefetch)
 
@@ -119,6 +120,15 @@ class JaxBatches(FrameworkBatches):
                 f"sharding puts rows {first} to {stop - 1} of a global batch on this process, but"
                 f" shard=({plan.rank}, {plan.world_size}) delivers {wanted[0]} to {wanted[1] - 1}. Write"
                 " batches(..., shard=rowlock.jax.shard()), and divide the rows over the processes in their order."
+            )
+
+
+def _refuse_what_is_no_sharding(sharding: Any) -> None:
+    for one in sharding.values() if isinstance(sharding, dict) else (sharding,):
+        if not isinstance(one, jax.sharding.Sharding):
+            raise ConfigError(
+                "sharding is a jax.sharding.Sharding, such as NamedSharding(mesh, PartitionSpec('data')), or a dict of"
+                f" them by name, not {one!r}"
             )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, cast
 
 from rowlock.arguments import whole_number
 from rowlock.bad_rows import BadRow, BadRows, OnError, check_policy
@@ -17,7 +18,7 @@ from rowlock.state import plan_from, state_of
 from rowlock.stats import LoaderStats, Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from rowlock.batch import Batch
     from rowlock.dataset import Dataset
@@ -28,12 +29,18 @@ __all__ = ["Loader"]
 _LOG = logging.getLogger("rowlock")
 HandedT = TypeVar("HandedT")
 
+_BUSY = (
+    "this very thread is about to take a batch of this loader, and was interrupted by a signal handler, a finaliser or"
+    " the function that batches go through, which cannot take another. They may ask for state_dict() and call close()."
+)
+
 
 class Loader(LoaderForms):
     """The batches of a dataset, in the order of a plan, made ahead by an engine.
 
     ``iter(loader)`` starts an epoch, and the next one the next, also after a ``break``. While the last
-    batches of an epoch are consumed, the first of the next are made.
+    batches of an epoch are consumed, the first of the next are made. Several threads may share one iterator: each
+    batch goes to one of them.
 
     Parameters
     ----------
@@ -44,6 +51,11 @@ class Loader(LoaderForms):
         The list that masked and skipped rows go to.
     engine : Engine, optional
         By default the one that all loaders share.
+
+    Raises
+    ------
+    ConfigError
+        A wrong argument, or a batch that is larger than the engine's memory budget.
 
     Notes
     -----
@@ -70,6 +82,7 @@ class Loader(LoaderForms):
             raise ConfigError(f"engine must be an rl.Engine, such as rl.Engine(num_threads=4), not {engine!r}")
         check_policy(on_error, world_size=plan.world_size)
         self._engine = engine or default_engine()
+        self._engine.refuse_larger_than_budget(plan.most_rows * dataset.row_bytes)
         self._stream: Stream[Gathering] | None = None
         self._recorder = Recorder()
         self._at_start = self.stats()  # of the epoch under way
@@ -79,6 +92,14 @@ class Loader(LoaderForms):
         self._num_rows = 0  # delivered by the iteration under way
         self._must_resume = False  # a state was loaded, and nothing was delivered since
         self._is_closed = False
+        self._lock = threading.RLock()  # one thread at a time takes a batch, or says which comes next
+        self._is_busy = False  # the thread that holds the lock is within a batch
+
+    def __reduce__(self) -> NoReturn:
+        raise ConfigError(
+            "a loader cannot be pickled or copied: its threads and open files are of this process. Make dataset and"
+            " loader in the other process, started with 'spawn'; load_state_dict(loader.state_dict()) goes on there."
+        )
 
     def __len__(self) -> int:
         """Return the number of steps of an epoch, the same on every rank."""
@@ -96,15 +117,17 @@ class Loader(LoaderForms):
         A batch counts as delivered when the function has returned: where it raises, the same step comes again.
         """
         self._check_open()
-        if self._num_rows:  # the epoch under way is given up
-            self._step, self._num_rows = self.plan.first_step(self.plan.place(self._step).epoch + 1), 0
-        self._log_epoch()
-        self._recorder.new_epoch()
-        self._at_start = self.stats()
-        self._turn += 1
-        stop = self.plan.first_step(self.plan.place(self._step).epoch + 1)
-        num_rows = self.plan.num_rows_between(self._step, stop)
-        return Epoch(partial(self._next, hand_over), self._turn, range(self._step, stop), num_rows)
+        with self._lock:
+            self._check_idle()
+            if self._num_rows:  # the epoch under way is given up
+                self._step, self._num_rows = self.plan.first_step(self.plan.place(self._step).epoch + 1), 0
+            self._log_epoch()
+            self._recorder.new_epoch()
+            self._at_start = self.stats()
+            self._turn += 1
+            stop = self.plan.first_step(self.plan.place(self._step).epoch + 1)
+            num_rows = self.plan.num_rows_between(self._step, stop)
+            return Epoch(self._next, hand_over, self._turn, range(self._step, stop), num_rows)
 
     def __enter__(self) -> Self:
         return self
@@ -173,16 +196,18 @@ class Loader(LoaderForms):
             It belongs to other data, or to another order; both values are shown, and nothing is changed.
         """
         self._check_open()
-        plan, step = plan_from(state, self.plan, self.dataset)
-        self._bad_rows = self._bad_rows.resumed(state)
-        self.plan = plan
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
-        self._turn += 1  # iterations under way end here
-        self._step = step
-        self._num_rows = 0
-        self._must_resume = True
+        with self._lock:
+            self._check_idle()
+            plan, step = plan_from(state, self.plan, self.dataset)
+            self._bad_rows = self._bad_rows.resumed(state)
+            self.plan = plan
+            stream, self._stream = self._stream, None
+            self._turn += 1  # iterations under way end here
+            self._step = step
+            self._num_rows = 0
+            self._must_resume = True
+        if stream is not None:
+            stream.close()
 
     @property
     def has_sample_weight(self) -> bool:
@@ -208,17 +233,18 @@ class Loader(LoaderForms):
     def go_to(self, step: int) -> None:
         """Make `step` the next to deliver; iterations under way end here."""
         self._check_open()
-        self._step, self._num_rows = whole_number("step", step, self.plan.start_step), 0
-        self._turn += 1
-        self._must_resume = False
-        self._recorder.new_epoch()
-        self._at_start = self.stats()
+        with self._lock:
+            self._check_idle()
+            self._step, self._num_rows = whole_number("step", step, self.plan.start_step), 0
+            self._turn += 1
+            self._must_resume = False
+            self._recorder.new_epoch()
+            self._at_start = self.stats()
 
     def made(self, step: int) -> Made:
         """Return batch `step`, made ahead where steps are asked for in their order; `count` says that it was used.
 
         For consumers that fetch further than they come: Keras under TensorFlow has two batches or more in hand.
-        One thread at a time.
 
         Raises
         ------
@@ -226,9 +252,20 @@ class Loader(LoaderForms):
             What happened to the batch, a `RowError` with its step; other steps are not affected.
         """
         self._check_open()
+        with self._lock:
+            self._check_idle()
+            try:
+                self._is_busy = True
+                return self._made(step)
+            finally:
+                self._is_busy = False
+
+    def _made(self, step: int) -> Made:
         self._recorder.asked()
         if self._stream is None:
             self._stream = self._engine.stream(partial(_gathering, self.dataset, self.plan, self.on_error))
+            if self._is_closed:  # by another thread, which saw no stream
+                self._stream.close()
         try:
             job = self._stream.take(step)
         except BaseException as error:
@@ -266,8 +303,37 @@ class Loader(LoaderForms):
             self._stream.close()
 
     def _next(self, hand_over: Callable[[Batch], HandedT], turn: int, steps: range) -> HandedT:
-        """Deliver the next batch to iteration `turn`, which goes through `steps`."""
-        self._check_open()
+        """Deliver the next batch to iteration `turn`, which goes through `steps`; to one thread at a time.
+
+        Ctrl-C and signal handlers come when a function of C that was called returns, so not even the lock is
+        let go by a call behind the batch's being counted, or taken by one before the `try`; a loop calls unseen.
+        """
+        self._check_open()  # before the lock: a thread that a fork left behind may hold it
+        locked: Iterator[bool] = iter(self._lock.acquire, True)
+        unlocked: Iterator[None] = iter(self._lock.release, None)
+        for _ in locked:
+            pass
+        try:
+            self._check_idle()
+            try:
+                self._is_busy = True
+                step, num_rows, is_empty, handed = self._handed_over(hand_over, turn, steps)
+                # Together, and nothing is called afterwards: whatever is raised before, Ctrl-C too, counts no row.
+                self._step, self._num_rows, self._must_resume = step, num_rows, False
+            finally:
+                self._is_busy = False
+        finally:
+            for _ in unlocked:
+                pass
+        if is_empty:
+            raise StopIteration
+        return cast("HandedT", handed)
+
+    def _handed_over(
+        self, hand_over: Callable[[Batch], HandedT], turn: int, steps: range
+    ) -> tuple[int, int, bool, HandedT | None]:
+        """Return the step after the next batch, the rows up to there, whether there is no batch, and the batch."""
+        self._check_open()  # it may have been closed while another thread had its turn
         if turn != self._turn:
             raise LoaderClosedError("this loader was asked for another epoch meanwhile: one iteration at a time")
         if self._step >= steps.stop:
@@ -276,7 +342,7 @@ class Loader(LoaderForms):
             raise StopIteration
         step, num_rows, is_empty, handed = self._step, self._num_rows, True, None
         while is_empty and step < steps.stop:  # empty: every row of it was skipped
-            made = self.made(step)
+            made = self._made(step)
             self._bad_rows.add(made.num_rows, made.bad)
             num_rows += len(made.batch) + (len(made.bad) if self.on_error == "skip" else 0)
             step, is_empty = step + 1, len(made.batch) == 0
@@ -284,11 +350,11 @@ class Loader(LoaderForms):
         if step == steps.stop:
             self._check_complete(steps, num_rows)
             self._unlogged, num_rows = self.plan.place(steps.start).epoch, 0
-        # Together, and nothing is called afterwards: whatever is raised before, Ctrl-C too, counts no row.
-        self._step, self._num_rows, self._must_resume = step, num_rows, False
-        if is_empty:
-            raise StopIteration
-        return cast("HandedT", handed)
+        return step, num_rows, is_empty, handed
+
+    def _check_idle(self) -> None:
+        if self._is_busy:
+            raise LoaderClosedError(_BUSY)
 
     def _batch(self, job: Gathering, step: int) -> Batch:
         num_padded = self.plan.num_padded(step) if self.plan.last == "pad" else None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rowlock.errors import ConfigError
 
-__all__ = ["memory_limit_bytes", "parse_bytes"]
+__all__ = ["memory_limit_bytes", "parse_bytes", "refuse_larger_than_memory"]
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
@@ -43,6 +43,20 @@ def memory_limit_bytes() -> int:
         except (OSError, ValueError):  # no such control group, or no limit ("max")
             continue
     return min(limits)
+
+
+def refuse_larger_than_memory(num_bytes: int, what: str) -> None:
+    """Refuse what can never be held.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if num_bytes > 1 << 20 and num_bytes > memory_limit_bytes():
+        raise ConfigError(
+            f"{what} takes {num_bytes:,} bytes, and this process may use {memory_limit_bytes():,}. Choose a smaller"
+            " size or shape."
+        )
 
 
 def _limit_files() -> list[Path]:

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Last", "Place", "Plan"]
 
+_MOST = 2**62
+"""Rows of a dataset, and of a batch: the end of the last batch is a number of 64 bits, too."""
+
+_NUMBERS = (
+    ("num_rows", 1, _MOST), ("batch_size", 1, _MOST), ("world_size", 1, None), ("rank", 0, None), ("seed", None, None),
+)  # fmt: skip
+
 Last = Literal["keep", "drop", "pad"]
 
 
@@ -81,8 +88,9 @@ class Plan:
     sampling: Order | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("num_rows", 1), ("batch_size", 1), ("world_size", 1), ("rank", 0), ("seed", None)):
-            object.__setattr__(self, name, whole_number(name, getattr(self, name), least))
+        for name, least, most in _NUMBERS:
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), least, most))
+        whole_number("batch_size * world_size", self.global_batch_size, most=_MOST)
         for name in ("shuffle", "augment"):
             object.__setattr__(self, name, true_or_false(name, getattr(self, name)))
         if self.last not in get_args(Last):
@@ -106,6 +114,11 @@ class Plan:
     def global_batch_size(self) -> int:
         """Rows a step, over all ranks."""
         return self.batch_size * self.world_size
+
+    @property
+    def most_rows(self) -> int:
+        """Rows of the largest batch of this rank."""
+        return min(self.batch_size, self.num_rows) if self.last == "keep" else self.batch_size
 
     @property
     def order(self) -> Order:

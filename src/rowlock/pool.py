@@ -136,7 +136,7 @@ class Pool:
             self._check_open(entry)
             room = self._budget_bytes - self._in_flight_bytes - self._num_threads * self._scratch_bytes
             if entry.num_bytes > room:
-                self._refuse_larger_than_budget(entry)
+                self.refuse_larger_than_budget(entry.num_bytes)
                 if not must:
                     return False
             self._streams[entry.token].add(entry)
@@ -203,10 +203,11 @@ class Pool:
         if self._closed or entry.token not in self._streams:
             raise LoaderClosedError("the loader or its engine was closed while a batch was being made")
 
-    def _refuse_larger_than_budget(self, entry: Entry[Any]) -> None:
-        if entry.num_bytes > self._budget_bytes:
+    def refuse_larger_than_budget(self, num_bytes: int) -> None:
+        """Raise `ConfigError` if a batch of so many bytes is more than the memory budget."""
+        if num_bytes > self._budget_bytes:
             raise ConfigError(
-                f"one batch takes {entry.num_bytes:,} bytes, more than the memory budget of {self._budget_bytes:,}."
+                f"one batch takes {num_bytes:,} bytes, more than the memory budget of {self._budget_bytes:,}."
                 " Choose a smaller batch or a larger Engine(memory_budget=...)."
             )
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from rowlock.errors import ConfigError
-from rowlock.inputs import Column, Input
+from rowlock.inputs import Input
+from rowlock.inputs.weights import Weight
 
 __all__ = ["Role", "roles_of"]
 
@@ -23,7 +24,7 @@ def roles_of(
     ConfigError
         Something is not an input, or has no usable name; the message shows how it is written.
     """
-    weight = [] if sample_weight is None else [("sample_weight", "", Column(sample_weight))]
+    weight = [] if sample_weight is None else [("sample_weight", "", Weight(sample_weight))]
     return [*_inputs(inputs), *_targets(target), *weight]
 
 
@@ -40,6 +41,8 @@ def _inputs(inputs: Mapping[str, Input]) -> list[tuple[str, str, Input]]:
 def _targets(target: Input | Mapping[str, Input] | None) -> list[tuple[str, str, Input]]:
     if target is None:
         return []
+    if isinstance(target, Mapping) and not target:
+        raise ConfigError("target={} names no target: write {'weight': rl.Column('weight')}, or None to predict with")
     targets: dict[str, Any] = dict(target) if isinstance(target, Mapping) else {"": target}
     for name, what in targets.items():
         if isinstance(target, Mapping) and (not isinstance(name, str) or not name):

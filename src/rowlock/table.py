@@ -11,7 +11,7 @@ from rowlock.arguments import nearest
 from rowlock.codes import codes_of
 from rowlock.errors import AlignmentError, ConfigError
 from rowlock.keys import Keys
-from rowlock.tables import FileColumns, FrameColumns, frame_of, is_address
+from rowlock.tables import FileColumns, FrameColumns, frame_of, is_address, readable
 
 if TYPE_CHECKING:
     import os
@@ -77,6 +77,9 @@ class Table:
 
     def column(self, name: str) -> nw.Series[Any]:
         """Return a column as a narwhals Series, or raise a `ConfigError` that suggests the nearest name."""
+        return readable(self._column(name))
+
+    def _column(self, name: str) -> nw.Series[Any]:
         if not isinstance(name, str):
             raise ConfigError(f"a column is named by text, not by {type(name).__name__}")
         if name not in self.columns:
@@ -172,7 +175,7 @@ class Table:
 
     def take_column(self, name: str, rows: AnyArray | None) -> Any:
         """Return the chosen rows of a column, or all, as a Series of the user's own kind, or a pyarrow.ChunkedArray."""
-        series = self.column(name)
+        series = self._column(name)
         return (series if rows is None else series[rows]).to_native()
 
     def beside_keys(

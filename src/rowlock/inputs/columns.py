@@ -16,6 +16,7 @@ from rowlock.blocks import for_blocks
 from rowlock.errors import ConfigError
 from rowlock.inputs.base import Draw, Input, Reader, check_rows
 from rowlock.inputs.categories import Categories, as_text, is_text, refuse_missing
+from rowlock.inputs.finite import finite
 from rowlock.inputs.mixed import MixedReader
 from rowlock.inputs.numbers import column_numbers
 from rowlock.inputs.scaled import ScaledReader, scaling_of
@@ -64,14 +65,14 @@ class Column(Input):
     Parameters
     ----------
     column : str
-        Name of the column; numbers or booleans, none of them missing.
+        Name of the column; numbers or booleans, none of them missing or infinite.
     dtype : dtype
         What the batches hold.
 
     Raises
     ------
     ConfigError
-        When the dataset is made: no such column, not numbers, missing values, values that do not fit.
+        When the dataset is made: no such column, not numbers, missing or infinite values, values that do not fit.
     """
 
     def __init__(self, column: str, *, dtype: DTypeLike = "float32") -> None:
@@ -82,7 +83,7 @@ class Column(Input):
         return f"Column({self.column!r})"
 
     def open(self, table: Table, name: str) -> ArrayReader:  # noqa: D102 - as in Input
-        return ArrayReader(column_numbers(table, self.column, name, self.dtype))
+        return ArrayReader(finite(column_numbers(table, self.column, name, self.dtype), self.column, name))
 
     def meaning(self, reader: Reader) -> dict[str, Any]:  # noqa: ARG002, D102 - as in Input
         return {"column": self.column}
@@ -98,8 +99,8 @@ class Columns(Input):
     Parameters
     ----------
     columns : sequence of str or Categories
-        Names of the columns, in the order wanted; numbers or booleans, none of them missing. A `Categories` takes as
-        many columns as it has categories, of zeros and a one, which are never standardised or filled.
+        Names of the columns, in the order wanted; numbers or booleans, none of them missing or infinite. A `Categories`
+        takes as many columns as it has categories, of zeros and a one, which are never standardised or filled.
     dtype : dtype
         What the batches hold.
     standardize : bool or ColumnStatistics
@@ -147,7 +148,7 @@ class Columns(Input):
         numbers = [column for column in self.columns if column not in self.categories]
         values = np.empty((table.num_rows, len(numbers)), exact)
         for place, column in enumerate(numbers):
-            values[:, place] = column_numbers(table, column, name, exact, may_miss=may_miss)
+            values[:, place] = finite(column_numbers(table, column, name, exact, may_miss=may_miss), column, name)
         if self.categories:
             return self._beside_categories(values, table, name)
         if self.scaling is None:

@@ -47,7 +47,8 @@ class Images(Input):
     Parameters
     ----------
     column : str
-        Column of the table that holds the paths, as text; with `num_images`, lists of them. With `remote`, also URLs.
+        Column of the table that holds the paths, as text or path objects; with `num_images`, lists of them. With
+        `remote`, also URLs.
     size : (height, width)
         Of the delivered pictures, in pixels.
     root : str or path, optional

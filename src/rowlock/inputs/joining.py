@@ -11,6 +11,7 @@ import numpy as np
 from rowlock.arrays import row_type
 from rowlock.blocks import for_blocks
 from rowlock.errors import AlignmentError, MissingKeysError
+from rowlock.near_keys import near_keys
 from rowlock.sources.candidates import key_candidates
 
 if TYPE_CHECKING:
@@ -93,9 +94,13 @@ def _refuse_missing(missing: Int64Array, matrix: Any, keys: Keys, name: str) -> 
     if len(missing):
         raise MissingKeysError(
             f"{name!r}: {len(missing):,} of {len(keys):,} rows have a key that is not in {matrix.address}"
-            f" ({matrix.num_rows:,} keys): {keys.describe(missing)}. Nothing was loaded. Add them to the store,"
-            " leave these rows out of the frame, or pass missing='drop'."
+            f" ({matrix.num_rows:,} keys): {keys.describe(missing)}.{_near(matrix, keys, missing)} Nothing was loaded."
+            " Add them to the store, leave these rows out of the frame, or pass missing='drop'."
         )
+
+
+def _near(matrix: Any, keys: Keys, missing: Int64Array) -> str:
+    return near_keys(keys.take(missing[:10]), lambda variants: matrix.find(variants, "a key"))
 
 
 def rows_by_number(features: Features, matrix: Any, table: Table, name: str) -> Int64Array:

@@ -57,7 +57,7 @@ class NumberLists:
         most = np.iinfo(dtype).max
         if most < np.iinfo(numbers.type.to_pandas_dtype()).max:
             above, advice = f"have a number above {most:,}, which {dtype} cannot hold", "Choose another dtype=."
-            self._refuse(pc.greater(numbers, most), name, above, advice, numbers)
+            self._refuse(pc.greater(numbers, pa.scalar(most, numbers.type)), name, above, advice, numbers)
         self._numbers: AnyArray = np.asarray(numbers).astype(dtype, copy=False)
 
     def __len__(self) -> int:
@@ -104,10 +104,17 @@ def number_lists(series: Any, name: str) -> Any:
         Not a column of lists, or rows without one.
     """
     try:
-        array = one_arrow_array(series)
-    except (pa.ArrowException, TypeError, UnicodeEncodeError) as error:
+        array = _array(series)
+    except (pa.ArrowException, TypeError, UnicodeEncodeError, OverflowError) as error:
         raise ConfigError(
             f"column {name!r} must hold lists of whole numbers; its first value is {first_value(series)!r}, and it"
             f" cannot be read as lists of one type: {error}"
         ) from error
     return lists_in(array, series, name, "whole numbers", _NUMBERED)
+
+
+def _array(series: Any) -> Any:
+    try:
+        return one_arrow_array(series)
+    except OverflowError:  # Python's numbers are taken for int64
+        return pa.array(series.to_list(), pa.list_(pa.uint64()))

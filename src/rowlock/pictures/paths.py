@@ -132,11 +132,19 @@ def _is_empty(paths: Any) -> Any:
 def to_arrow(series: Any, name: str, what: str = "paths") -> Any:
     """Return a column of text, or of lists of text, as one Arrow array; `what` it holds is for the message."""
     try:
-        return one_arrow_array(series)
-    except UnicodeEncodeError:  # surrogates stand for the bytes of a file name that are not UTF-8
+        array = one_arrow_array(series)
+    except (pa.ArrowException, TypeError, UnicodeEncodeError) as error:
+        # Path objects, or surrogates that stand for the bytes of a file name that are not UTF-8.
+        return _of_objects(series, name, what, error)
+    is_addresses = pa.types.is_fixed_size_binary(array.type)  # of polars' objects
+    return _of_objects(series, name, what, None) if is_addresses else array
+
+
+def _of_objects(series: Any, name: str, what: str, cause: Exception | None) -> Any:
+    try:
         return pa.array([_encoded(value) for value in series.to_list()])
-    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError) as error:
-        raise _not_text(series, name, what) from error
+    except (pa.ArrowException, TypeError, UnicodeEncodeError):
+        raise _not_text(series, name, what) from cause
 
 
 def as_binary(array: Any, series: Any, name: str, what: str = "paths") -> Any:
@@ -151,8 +159,10 @@ def as_binary(array: Any, series: Any, name: str, what: str = "paths") -> Any:
 
 
 def _encoded(value: Any) -> Any:
-    if value is None or isinstance(value, str):
-        return None if value is None else os.fsencode(value)
+    if isinstance(value, str | bytes | os.PathLike):
+        return os.fsencode(value)
+    if value is None or value != value:  # noqa: PLR0124 - NaN stands for what is missing in a column of objects
+        return None
     return [_encoded(path) for path in value]
 
 
@@ -161,9 +171,8 @@ def _not_text(series: Any, name: str, what: str) -> ConfigError:
     if not isinstance(first, str) and isinstance(first, Iterable):
         return ConfigError(
             f"column {name!r} must hold {what} as text; it is {series.dtype}, its first value {first!r}. For several"
-            " pictures a row, give num_images= and lists of text; for path objects, make them text with map(str)."
+            " pictures a row, give num_images= and lists of text or of path objects."
         )
     return ConfigError(
-        f"column {name!r} must hold {what} as text; it is {series.dtype}, its first value {first!r}."
-        f" For path objects, write frame[{name!r}] = frame[{name!r}].map(str)."
+        f"column {name!r} must hold {what} as text or path objects; it is {series.dtype}, its first value {first!r}."
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from rowlock.errors import ConfigError, StoreError
+from rowlock.errors import ConfigError, StoreClosedError
 from rowlock.keys import key_name as series_name
 from rowlock.store.commit.addresses import store_path
 from rowlock.store.disk.ways import MMAP, require_way
@@ -270,7 +270,7 @@ class FeatureStore(RowReading, Mending):
     def _open(self) -> OpenedStore:
         opened = self._opened
         if opened is None:
-            raise StoreError(f"{self._path} was closed; open it again")
+            raise StoreClosedError(f"{self._path} was closed; open it again")
         return opened
 
     def _reopen(self) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from rowlock.errors import ConfigError, MissingKeysError
 from rowlock.keys import Keys
 from rowlock.memory import memory_limit_bytes
+from rowlock.near_keys import near_keys
 from rowlock.store.commit_facts import CommitFacts
 from rowlock.store.given.selection import columns_of, require_out, rows_of
 from rowlock.store.progress import reporting
@@ -124,7 +125,7 @@ class RowReading(CommitFacts):
         if len(missing):
             raise MissingKeysError(
                 f"{len(missing):,} of {len(wanted):,} keys are not in {self._path} ({self.num_rows:,} keys):"
-                f" {wanted.describe(missing)}"
+                f" {wanted.describe(missing)}.{near_keys(wanted.take(missing[:10]), self.find)}"
             )
         return self[rows]
 
