@@ -69,6 +69,12 @@ def slowed(monkeypatch, module, name, seconds):
     return calls
 
 
+@pytest.fixture
+def one_by_one(monkeypatch):
+    """Files are read as on other systems: what they do can then be made to fail."""
+    monkeypatch.setattr("rowlock.pictures.roots.can_read_many", lambda: False)
+
+
 def test_a_delay_in_gathering_is_attributed_to_that_input_within_a_tenth():
     slow = Slow(0.004)
     data = rl.Dataset(pd.DataFrame({"y": np.zeros(64)}), {"slow": slow, "y": rl.Columns(["y"])})
@@ -81,7 +87,7 @@ def test_a_delay_in_gathering_is_attributed_to_that_input_within_a_tenth():
     assert stats.inputs["y"].seconds < 0.1 * stats.inputs["slow"].seconds
 
 
-def test_a_delay_in_reading_is_attributed_to_reading_within_a_tenth(pictures, monkeypatch):
+def test_a_delay_in_reading_is_attributed_to_reading_within_a_tenth(pictures, one_by_one, monkeypatch):
     data = rl.Dataset(pictures, {"image": rl.Images("path", size=(24, 24))}, target=rl.Column("y"))
     data.gather(np.arange(4))  # kernels are compiled
     calls = slowed(monkeypatch, os, "read", 0.02)
@@ -105,7 +111,7 @@ def test_a_delay_in_decoding_is_attributed_to_decoding_within_a_tenth(pictures, 
     assert loader.stats().inputs["image"].decode_seconds == pytest.approx(sum(calls), rel=0.1)
 
 
-def test_errors_that_pass_are_retried_and_counted(pictures, monkeypatch):
+def test_errors_that_pass_are_retried_and_counted(pictures, one_by_one, monkeypatch):
     failures = [errno.EIO, errno.ESTALE]
     read = os.read
 
@@ -144,7 +150,7 @@ def test_errors_of_a_users_reader_that_pass_are_retried_too():
 
 @pytest.mark.parametrize(("policy", "expected"), [("mask", OSError), ("raise", RowError)])
 def test_an_error_that_does_not_pass_is_raised_after_three_repeats_and_never_a_bad_row(
-    pictures, monkeypatch, policy, expected
+    pictures, one_by_one, monkeypatch, policy, expected
 ):
     calls = []
 
@@ -191,7 +197,7 @@ def test_what_was_repeated_below_is_not_repeated_above(monkeypatch):
     assert len(calls) == 4
 
 
-def test_too_many_open_files_is_not_a_bad_row_and_names_the_limit(pictures, monkeypatch):
+def test_too_many_open_files_is_not_a_bad_row_and_names_the_limit(pictures, one_by_one, monkeypatch):
     def full(path, *args, **kwargs):
         raise OSError(errno.EMFILE, "Too many open files")
 
