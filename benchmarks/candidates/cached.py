@@ -7,6 +7,7 @@ import statistics
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ from rowlock.inputs.images import Images
 from rowlock.table import Table
 
 BATCH_ROWS = 64
-NAMES = ("decode", "cached, warm", "cached, cold", "floor: a copy in memory")
+NAMES = ("decode", "cached, warm", "cached, cold", "floor: preadv alone", "floor: a copy in memory")
+"""The floors prove nothing, and look nothing up: the pixels from a file of their own in the system's memory, one call
+a picture; and from an array."""
 
 
 def measure_cache(paths: list[str], size: int, num_threads: int, num_rounds: int) -> tuple[dict[str, list[float]], int]:
@@ -26,42 +29,75 @@ def measure_cache(paths: list[str], size: int, num_threads: int, num_rounds: int
     rows = np.random.default_rng(0).permutation(len(paths) // batch_rows * batch_rows)
     batches = np.split(rows, len(rows) // batch_rows)
     decoding = Images("path", size=(size, size)).open(table, "image")
-    seconds: dict[str, list[float]] = {name: [] for name in NAMES}
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(num_threads) as pool:
-        cached = Images("path", size=(size, size), cache=Path(folder) / "pixels").open(table, "image")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "pixels"
+        run = runner(decoding.spec, num_threads, stack.enter_context(ThreadPoolExecutor(num_threads)))
+        cached = Images("path", size=(size, size), cache=folder).open(table, "image")
         in_memory = np.empty((len(paths), size, size, 3), np.uint8)
-
-        def copy(rows, out, _) -> None:
-            np.take(in_memory, rows, axis=0, out=out, mode="clip")
-
-        def run(gather, rows, piece_rows):
-            out = decoding.spec.empty(len(rows))  # as for a batch, which owns its memory
-            if num_threads == 1:
-                gather(rows, out, None)
-                return out
-            pieces = range(0, len(rows), piece_rows)
-            list(pool.map(lambda at: gather(rows[at : at + piece_rows], out[at : at + piece_rows], None), pieces))
-            return out
-
         for batch in batches:  # fills it, and warms up
-            in_memory[batch] = run(cached.gather, batch, cached.piece_rows)
+            in_memory[batch] = run(cached, cached.gather, batch)
+        file = stack.enter_context(tempfile.TemporaryFile())
+        candidates = {
+            "decode": (decoding, decoding.gather),
+            "cached, warm": (cached, cached.gather),
+        } | floors(in_memory, file, cached)
+        seconds = measure(candidates, run, batches, in_memory, num_rounds)
         for _ in range(num_rounds):
-            for batch, following in zip(batches, [*batches[1:], batches[0]], strict=True):
-                for name, reader, gather in (
-                    ("decode", decoding, decoding.gather),
-                    ("cached, warm", cached, cached.gather),
-                    ("floor: a copy in memory", None, copy),
-                ):
-                    started = time.perf_counter()
-                    if reader:
-                        reader.will_need(following)
-                    pixels = run(gather, batch, (reader or cached).piece_rows)
-                    seconds[name].append((time.perf_counter() - started) / len(batch))
-                    assert (pixels == in_memory[batch]).all()
-            num_bytes = drop_from_memory(Path(folder) / "pixels")
+            num_bytes = drop_from_memory(folder)
             seconds["cached, cold"].append(cold_seconds(cached, run, batches))
         cached.close()
     return seconds, round(num_bytes / len(rows))
+
+
+def runner(spec, num_threads: int, pool):
+    """Return what fills a batch in fresh memory, in pieces of the size that a reader asks for, by all threads."""
+
+    def run(reader, gather, rows):
+        out, piece_rows = spec.empty(len(rows)), reader.piece_rows
+        if num_threads == 1:
+            gather(rows, out, None)
+            return out
+        pieces = range(0, len(rows), piece_rows)
+        list(pool.map(lambda at: gather(rows[at : at + piece_rows], out[at : at + piece_rows], None), pieces))
+        return out
+
+    return run
+
+
+def floors(in_memory, file, cached) -> dict:
+    """Return what proves nothing and looks nothing up."""
+    in_memory.tofile(file)
+    file.flush()
+    row_bytes = in_memory[0].nbytes
+
+    def read(rows, out, _) -> None:
+        for row, pixels in zip(rows.tolist(), out, strict=True):
+            os.preadv(file.fileno(), [pixels.data], row * row_bytes)
+
+    def copy(rows, out, _) -> None:
+        np.take(in_memory, rows, axis=0, out=out, mode="clip")
+
+    return {"floor: preadv alone": (cached, read), "floor: a copy in memory": (cached, copy)}
+
+
+def measure(candidates: dict, run, batches, in_memory, num_rounds: int) -> dict[str, list[float]]:
+    """Return seconds a picture of each, one value a batch; they take turns, batch by batch.
+
+    What they deliver is compared in a pass of its own: comparing would decide what memory the next one gets.
+    """
+    for batch in batches:
+        for reader, gather in candidates.values():
+            assert (run(reader, gather, batch) == in_memory[batch]).all()
+    seconds: dict[str, list[float]] = {name: [] for name in NAMES}
+    for _ in range(num_rounds):
+        for batch, following in zip(batches, [*batches[1:], batches[0]], strict=True):
+            for name, (reader, gather) in candidates.items():
+                started = time.perf_counter()
+                if not name.startswith("floor"):
+                    reader.will_need(following)
+                run(reader, gather, batch)
+                seconds[name].append((time.perf_counter() - started) / len(batch))
+    return seconds
 
 
 def cold_seconds(cached, run, batches) -> float:
@@ -70,7 +106,7 @@ def cold_seconds(cached, run, batches) -> float:
     cached.will_need(batches[0])
     for batch, following in zip(batches, [*batches[1:], batches[0]], strict=True):
         cached.will_need(following)
-        run(cached.gather, batch, cached.piece_rows)
+        run(cached, cached.gather, batch)
     return (time.perf_counter() - started) / sum(map(len, batches))
 
 

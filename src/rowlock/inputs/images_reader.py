@@ -146,8 +146,7 @@ class ImagesReader(Reader):
         self.piece_rows = self._rows_of(_PIECE_IMAGES if missing else _CACHED_PIECE_IMAGES)  # of the next batch
         at = places[[one.number for one in missing]]
         loaded = self._load_each(self._described([one.key for one in missing], rows, at), draw, pixels)
-        for one, place, now in zip(missing, at.tolist(), loaded, strict=True):
-            cache.add(one, now, flat[place])
+        cache.add([(one, now, flat[place]) for one, place, now in zip(missing, at.tolist(), loaded, strict=True)])
 
     def _rows_of(self, num_images: int) -> int:
         """Return how many rows have about so many pictures."""

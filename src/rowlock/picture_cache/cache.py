@@ -135,23 +135,25 @@ class PictureCache:
         self._note_hits(len(here))
         return [one for one in asked if one.number not in here]
 
-    def add(self, missing: Missing, now: Callable[[], Version | None], pixels: AnyArray) -> None:
-        """Keep pixels that were decoded, if the file is still in the state that it was in before that.
+    def add(self, decoded: Sequence[tuple[Missing, Callable[[], Version | None], AnyArray]]) -> None:
+        """Keep pixels that were decoded, of those files that are still in the state that they were in before that.
+
+        All are written in one call: the system keeps what is written at once in larger pieces of memory, and reads them
+        back faster.
 
         Parameters
         ----------
-        missing : Missing
-            What `fill` returned.
-        now : callable
-            Returns the state of the bytes that were decoded, or that of the file now.
-        pixels : uint8, C-contiguous
+        decoded : sequence of (Missing, callable, uint8 of shape (row_bytes,))
+            What `fill` returned; what returns the state of the bytes that were decoded, or that of the file now; and
+            the pixels.
         """
-        note_cache(num_misses=1)
-        before = missing.version
-        if before is None or self._is_closed or not is_settled(before, missing.asked_ns):
-            return
-        if self._may_add() and now() == before:
-            self._append(missing, identify(missing.key, before, self._settings), pixels.reshape(-1))
+        note_cache(num_misses=len(decoded))
+        if not self._is_closed and self._may_add():
+            kept = [_Kept(missing, identify(missing.key, version, self._settings), pixels)
+                    for missing, now, pixels in decoded
+                    if (version := _unchanged(missing, now)) is not None]  # fmt: skip
+            if kept:
+                self._append(kept)
 
     def will_need(self, pictures: Iterable[tuple[bytes, Version | None]]) -> list[bytes]:
         """Let the system read the records of pictures, and return the keys of those that have none.
@@ -244,29 +246,36 @@ class PictureCache:
             self._look()
         return not writing.is_off
 
-    def _append(self, missing: Missing, identity: Identity, pixels: AnyArray) -> None:
+    def _append(self, kept: Sequence[_Kept]) -> None:
+        factors = self._factors
         try:
-            writer, number = self._reserve(self._writing)
-            if writer is not None:
-                factors = self._factors
-                check = check_record(pixels, factors.factors, factors.salt, np.uint64(identity.high))
-                slot = writer.append(identity.low, pixels, int(check))
-                place = self._entries.put(identity.low, number, slot)
-                self._note([_Wanted(missing, identity, Entry(place, writer))])
+            reserved = self._reserve(self._writing, len(kept))
+            if reserved is None:
+                return
+            writer, segment, first, num_slots = reserved
+            kept = kept[:num_slots]
+            checks = [check_record(one.pixels, factors.factors, factors.salt, np.uint64(one.identity.high))
+                      for one in kept]  # fmt: skip
+            writer.write(first, [one.identity.low for one in kept], [one.pixels for one in kept], checks)
+            places = [self._entries.put(one.identity.low, segment, first + at) for at, one in enumerate(kept)]
+            self._note([_Wanted(one.missing, one.identity, Entry(place, writer))
+                        for one, place in zip(kept, places, strict=True)])  # fmt: skip
         except OSError as error:
             self._stop_adding(f"it cannot be written ({error.strerror or error})")
 
-    def _reserve(self, writing: _Writing) -> tuple[SegmentWriter | None, int]:
-        """Return this process's segment, with room for one more record, and its number; None: the budget is used up."""
+    def _reserve(self, writing: _Writing, num_records: int) -> tuple[SegmentWriter, int, int, int] | None:
+        """Return this process's segment, its number, a slot, and how many from there are free; None: none is."""
         with writing.lock:
-            if writing.room <= 0:
+            num_free = min(num_records, writing.room)
+            if num_free < num_records:
                 self._warn_once("full", f"it is full ({_budget(self._max_bytes)}); the rest is decoded every time")
-                return None, NOWHERE
+            if num_free <= 0:
+                return None
             if writing.writer is None:
                 writing.writer = SegmentWriter(self._folder, self._settings, self._record_bytes)
                 writing.number = self._entries.add_segment(writing.writer)
-            writing.room -= 1
-            return writing.writer, writing.number
+            writing.room -= num_free
+            return writing.writer, writing.number, writing.writer.reserve(num_free), num_free
 
     def _writing_of_this_process(self) -> _Writing:
         if self._writing.pid != os.getpid():  # forked: a segment has one writer, and locks may be held by nobody
@@ -325,12 +334,26 @@ class Missing(NamedTuple):
     """When its file was not read yet."""
 
 
+class _Kept(NamedTuple):
+    """Pixels on their way into the cache."""
+
+    missing: Missing
+    identity: Identity
+    pixels: AnyArray
+
+
 class _Wanted(NamedTuple):
     """A record that should be there."""
 
     missing: Missing
     identity: Identity
     entry: Entry
+
+
+def _unchanged(missing: Missing, now: Callable[[], Version | None]) -> Version | None:
+    """Return the state that the file was in before it was decoded, if it is in it still, and a change would show."""
+    before = missing.version
+    return before if before is not None and is_settled(before, missing.asked_ns) and now() == before else None
 
 
 def _opened(segment: Segment) -> OpenFile | None:

@@ -9,7 +9,6 @@ failure leaves records that nobody finds, or that nobody believes.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from rowlock.picture_cache.folder import make_segment_name
 from rowlock.private_folder import open_file
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from rowlock.arrays import AnyArray, UInt64Array
@@ -27,6 +27,7 @@ __all__ = ["CHECK_BYTES", "NAME_BYTES", "PIXELS", "PLACES", "OpenFile", "Segment
 
 PIXELS, PLACES = ".pixels", ".places"
 CHECK_BYTES = NAME_BYTES = 8
+_MOST_PARTS = 512  # of a call; systems take 1024
 
 
 class OpenFile:
@@ -95,31 +96,35 @@ class Segment:
 
 
 class SegmentWriter(Segment):
-    """A new segment, and its only writer; many threads may append at once.
+    """A new segment, and its only writer; many threads may write at once, each into slots of its own.
 
     Raises
     ------
     OSError
-        It cannot be made, and by `append`: the disk refused.
+        It cannot be made, and by `write`: the disk refused.
     """
 
     def __init__(self, folder: Path, settings: bytes, record_bytes: int) -> None:
         self.name = make_segment_name(settings)
-        self._slots = itertools.count()
+        self._num_slots = 0
         self._names = OpenFile(folder / (self.name + PLACES), new=True)
         self._pixels = OpenFile(folder / (self.name + PIXELS), new=True)
         super().__init__(folder / (self.name + PIXELS), record_bytes, keep_open=False)
         self._file = self._pixels
 
-    def append(self, low: int, pixels: AnyArray, check: int) -> int:
-        """Write a record, and then its name; return its slot."""
-        slot = next(self._slots)  # one instruction of the interpreter: no lock
-        record = pixels.data.cast("B")
-        start = slot * self._record_bytes
-        _write(self._pixels, record, start)
-        _write(self._pixels, memoryview(check.to_bytes(CHECK_BYTES, "little")), start + len(record))
-        _write(self._names, memoryview(low.to_bytes(NAME_BYTES, "little")), slot * NAME_BYTES)
-        return slot
+    def reserve(self, num_records: int) -> int:
+        """Return the first of so many slots that nobody else writes; not for several threads at once."""
+        first = self._num_slots
+        self._num_slots += num_records
+        return first
+
+    def write(self, first: int, lows: Sequence[int], pixels: Sequence[AnyArray], checks: Sequence[int]) -> None:
+        """Write records into the slots from `first` on, and then their names."""
+        records = list[memoryview]()
+        for one, check in zip(pixels, checks, strict=True):
+            records += [one.data.cast("B"), memoryview(int(check).to_bytes(CHECK_BYTES, "little"))]
+        _write(self._pixels, records, first * self._record_bytes)
+        _write(self._names, [np.array(lows, "<u8").data.cast("B")], first * NAME_BYTES)
 
     @property
     def is_deleted(self) -> bool:
@@ -140,7 +145,11 @@ def read_names(path: Path, first_slot: int) -> UInt64Array:
     return np.frombuffer(data[: len(data) // NAME_BYTES * NAME_BYTES], "<u8").astype(np.uint64)
 
 
-def _write(file: OpenFile, data: memoryview, offset: int) -> None:
-    while len(data):
-        done = os.pwrite(file.descriptor, data, offset)
-        data, offset = data[done:], offset + done
+def _write(file: OpenFile, parts: list[memoryview], offset: int) -> None:
+    while parts:
+        done = os.pwritev(file.descriptor, parts[:_MOST_PARTS], offset)
+        offset += done
+        while parts and done >= len(parts[0]):
+            done -= len(parts.pop(0))
+        if parts:
+            parts[0] = parts[0][done:]
