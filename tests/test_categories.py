@@ -17,7 +17,7 @@ from rowlock.cli.data_options import DataOptions
 from rowlock.errors import ConfigError, StateError
 from rowlock.looking.facts import facts_of
 from rowlock.training import Config, Run, train
-from rowlock.training.data import prepare
+from rowlock.training.data import arrow_table, prepare
 from rowlock.training.fits import require_fit
 from rowlock.training.spec import Spec
 
@@ -151,7 +151,19 @@ def test_a_saved_state_is_refused_where_a_place_means_another_category():
     other = rl.Dataset(first, {"x": rl.Categories("breed", ["pug", "collie", "beagle"])}).batches(2)
     with pytest.raises(StateError, match="input:x"):
         other.load_state_dict(state)
+    codes = rl.Dataset(first, {"x": rl.Categories("breed", one_hot=False)}).batches(2)
+    with pytest.raises(StateError, match="input:x"):
+        codes.load_state_dict(state)
     rl.Dataset(first, {"x": rl.Categories("breed")}).batches(2).load_state_dict(state)
+
+
+def test_a_saved_state_is_refused_where_the_columns_stand_in_another_order():
+    frame = pd.DataFrame({"breed": BREEDS, "age": np.arange(6.0)})
+    loader = rl.Dataset(frame, {"x": rl.Columns(["age", rl.Categories("breed")])}).batches(2)
+    next(iter(loader))
+    turned = rl.Dataset(frame, {"x": rl.Columns([rl.Categories("breed"), "age"])}).batches(2)
+    with pytest.raises(StateError, match="input:x"):
+        turned.load_state_dict(loader.state_dict())
 
 
 VALUES = st.sampled_from(["a", "b", "", "Ä", "0", "long name"])
@@ -243,6 +255,32 @@ def test_the_spec_reads_another_table_by_the_categories_of_training(tmp_path):
         require_fit(spec, other.set_column(2, "breed", pa.array([1, 2, 3])))
     with pytest.raises(ConfigError, match="unknown must be"):
         spec.with_places({}, None, "own")
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "arrow"])
+def test_training_takes_categories_as_text_and_categories_that_are_numbers_as_numbers(library):
+    plain = animals().with_columns(rooms=pl.col("id") % 3).to_pandas()
+    frame = plain.assign(breed=plain["breed"].astype("category"), rooms=plain["rooms"].astype("category"))
+    if library == "polars":  # which has no categories that are numbers
+        frame = animals().with_columns(pl.col("breed").cast(pl.Categorical), rooms=pl.col("id") % 3)
+    elif library == "arrow":
+        frame = pa.Table.from_pandas(frame)
+    config = Config(**CONFIG | {"columns": ["breed", "rooms"]})
+    one, other = prepare(config, frame), prepare(config, plain)
+    assert one.categories == other.categories
+    assert list(one.categories) == ["breed"]
+    rows = np.arange(10)
+    found = [prepared.train.gather(rows).inputs["columns"] for prepared in (one, other)]
+    assert np.array_equal(*found)
+    require_fit(Spec.of(config, one), arrow_table(frame, "id"))
+
+
+def test_commands_take_categories_that_are_numbers_as_numbers(tmp_path):
+    frame = pd.DataFrame({"rooms": pd.Categorical([1, 2] * 20), "stars": pd.Categorical([5, 3, 4, 4] * 10)})
+    frame.to_parquet(tmp_path / "t.parquet")
+    data = DataOptions(tmp_path / "t.parquet", columns="rooms", target="stars").dataset()
+    assert data.classes == (3, 4, 5)
+    assert facts_of(data, 1, None).values == ["rooms 2"]
 
 
 def test_training_refuses_ids_and_columns_without_a_value():

@@ -321,6 +321,27 @@ def test_a_run_without_keys_and_without_a_test_part_is_reported_too(data, tmp_pa
     assert "not those it had" in report(tmp_path / "run", frame.head(20)).notes[0]
 
 
+def test_mistakes_are_shown_with_their_categories_and_what_was_missing_or_rare(tmp_path):
+    numbers = np.arange(120)
+    breeds = np.array(["pug", "collie", "beagle"], object)[numbers % 3]
+    frame = pd.DataFrame(
+        {"id": numbers, "breed": breeds, "age": numbers % 7.0, "price": (numbers * 7 % 11).astype(float)}
+    )
+    config = Config(columns=["age", "breed"], target="price", key="id", epochs=1)
+    rare, bare = train(frame, config, tmp_path / "before").part_of(frame, "test")["id"].iloc[:2]
+    frame.loc[frame["id"] == rare, "breed"] = "lynx"  # no training row is one
+    frame.loc[frame["id"] == bare, ["breed", "age"]] = None
+    run = train(frame, config, tmp_path / "run")
+    found = report(tmp_path / "run", frame, explain=True)
+    assert found.notes == []
+    shown = {mistake.key: mistake.values for mistake in found.findings.mistakes}
+    mean = run.spec.inputs["columns"]["statistics"]["mean"][0]
+    assert shown[str(rare)] == (f"age {rare % 7:.4g}", "breed (none)")
+    assert shown[str(bare)] == (f"age {mean:.4g}", "breed (none)")
+    assert {words[1] for words in shown.values()} == {"breed (none)", *(f"breed {breed}" for breed in set(breeds))}
+    assert {one.column for one in found.findings.explanation.columns} == {"age", "breed"}
+
+
 # the command
 
 

@@ -110,9 +110,10 @@ class DataOptions:
     def frame(self) -> Any:
         """The table, read once: a `pyarrow.Table`."""
         from rowlock.cli.tables import read_table
+        from rowlock.training.column_inputs import without_codes
 
         key_type = None if self.key_type is None else self.key_type.value
-        return read_table(self.table, key=self.key, key_type=key_type, text=self.images.values())
+        return without_codes(read_table(self.table, key=self.key, key_type=key_type, text=self.images.values()))
 
     @functools.cached_property
     def images(self) -> dict[str, str]:

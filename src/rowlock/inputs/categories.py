@@ -181,8 +181,8 @@ class CategoryReader(Reader):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Digest of the codes and of what they mean."""
-        names = hashlib.blake2b(repr(self.categories).encode(), digest_size=4).hexdigest()
+        """Digest of the codes, of what they mean and of how they are delivered."""
+        names = hashlib.blake2b(repr((self.categories, self._one_hot)).encode(), digest_size=4).hexdigest()
         return f"{hashlib.blake2b(np.ascontiguousarray(self._codes).data, digest_size=8).hexdigest()}:{names}"
 
 

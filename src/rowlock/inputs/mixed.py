@@ -66,6 +66,7 @@ class MixedReader(Reader):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Digest of the numbers, the categories and what they mean."""
-        numbers = hashlib.blake2b(np.ascontiguousarray(self._numbers).data, digest_size=8).hexdigest()
-        return ":".join([numbers, *(reader.fingerprint for _, reader in self._blocks)])
+        """Digest of the numbers, the categories, what they mean and where they stand."""
+        numbers = hashlib.blake2b(np.ascontiguousarray(self._numbers).data, digest_size=8)
+        numbers.update(self.plain_columns.tobytes())
+        return ":".join([numbers.hexdigest(), *(reader.fingerprint for _, reader in self._blocks)])

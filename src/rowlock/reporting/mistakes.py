@@ -15,6 +15,7 @@ from PIL import Image
 import rowlock as rl
 from rowlock.looking.facts import facts_of, ranges_of
 from rowlock.remote.permission import is_url
+from rowlock.training.spec import columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -127,7 +128,7 @@ def _wrong_rows(tested: Tested) -> Int64Array:
 
 
 def _dataset(tested: Tested) -> rl.Dataset:
-    """Return the rows for looking at: whole pictures, features as they are stored."""
+    """Return the rows for looking at: whole pictures, features as they are stored, columns as they were filled."""
     inputs: dict[str, Any] = {}
     for name, told in tested.spec.inputs.items():
         if told["kind"] == "images":
@@ -138,7 +139,7 @@ def _dataset(tested: Tested) -> rl.Dataset:
         elif told["kind"] == "features":
             inputs[name] = rl.Features(told["store"], key=told["join"])
         else:
-            inputs[name] = rl.Columns(told["columns"])
+            inputs[name] = columns_of(told, standardized=False)
     return rl.Dataset(tested.table, inputs, key=tested.spec.key)
 
 

@@ -14,7 +14,7 @@ from rowlock.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["category_columns", "columns_input", "gaps_in", "refuse_ids", "rows_with", "values_of"]
+__all__ = ["category_columns", "columns_input", "gaps_in", "refuse_ids", "rows_with", "values_of", "without_codes"]
 
 _ID_ROWS: Final = 20
 """So many rows of which no two are alike hold an id."""
@@ -64,8 +64,8 @@ def refuse_ids(table: pa.Table, columns: Iterable[str]) -> None:
     ConfigError
     """
     for name in category_columns(table, columns):
-        values = pc.drop_null(table.column(name))
-        if len(values) > _ID_ROWS and pc.count_distinct(values).as_py() == len(values):
+        values = values_of(table.column(name))
+        if len(values) > _ID_ROWS and len(values) == table.num_rows - table.column(name).null_count:
             raise ConfigError(
                 f"column {name!r} has another value in each of {len(values):,} rows, such as {values[0].as_py()!r}: an"
                 " id or free text tells nothing that holds for other rows. Leave it out of --columns"
@@ -74,19 +74,30 @@ def refuse_ids(table: pa.Table, columns: Iterable[str]) -> None:
 
 def values_of(column: Any) -> pa.Array:
     """Return the different values of a column of text or categories, as text, sorted."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    values = pc.drop_null(pc.unique(column.cast(pa.large_string())))
+    values = pc.drop_null(pc.unique(_as_text(column)))
     return values.take(pc.array_sort_indices(values)) if len(values) else values
 
 
 def rows_with(column: Any, values: Sequence[str]) -> int:
     """Return how many rows of a column hold one of the values."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    return int(np.asarray(pc.is_in(column.cast(pa.large_string()), pa.array(values, pa.large_string()))).sum())
+    return int(np.asarray(pc.is_in(_as_text(column), pa.array(values, pa.large_string()))).sum())
+
+
+def without_codes(table: pa.Table) -> pa.Table:
+    """Return the table with categories that are numbers, booleans or times as these, as datasets read them."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type) and not _is_text(field.type):
+            values = table.column(place).cast(field.type.value_type)
+            table = table.set_column(place, field.with_type(values.type), values)
+    return table
+
+
+def _as_text(column: Any) -> Any:
+    """Return text, or categories that are text, as one type of text."""
+    plain = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+    return plain.cast(pa.large_string())
 
 
 def _is_text(kind: Any) -> bool:
-    tests = (pa.types.is_dictionary, pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-    return any(test(kind) for test in tests)
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return any(test(kind) for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))

@@ -12,7 +12,14 @@ import pyarrow as pa
 import rowlock as rl
 from rowlock.arguments import nearest
 from rowlock.errors import ConfigError
-from rowlock.training.column_inputs import category_columns, columns_input, refuse_ids, rows_with, values_of
+from rowlock.training.column_inputs import (
+    category_columns,
+    columns_input,
+    refuse_ids,
+    rows_with,
+    values_of,
+    without_codes,
+)
 from rowlock.training.config import COLUMNS, PARTS, Config
 from rowlock.training.target_inputs import Quantities, input_of
 from rowlock.training.targets import (
@@ -143,7 +150,7 @@ def prepare(config: Config, frame: Any) -> Prepared:
 
 
 def arrow_table(frame: Any, key: str | None) -> pa.Table:
-    """Return a frame as an Arrow table; pandas' index becomes a column where it is the key."""
+    """Return a frame as an Arrow table of plain numbers; pandas' index becomes a column where it is the key."""
     if key is not None and key in getattr(getattr(frame, "index", None), "names", ()):
         frame = frame.reset_index()
     try:
@@ -152,7 +159,7 @@ def arrow_table(frame: Any, key: str | None) -> pa.Table:
         raise ConfigError(f"the table must be a pandas, polars or Arrow frame, not {type(frame).__name__}") from error
     if table.num_rows == 0:
         raise ConfigError(f"the table has no rows (columns: {', '.join(table.column_names[:12])})")
-    return table
+    return without_codes(table)
 
 
 def truth_of(part: rl.Dataset, target: Target) -> AnyArray:

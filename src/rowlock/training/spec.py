@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rowlock.training.config import Config
     from rowlock.training.data import Prepared
 
-__all__ = ["Spec", "key_type"]
+__all__ = ["Spec", "columns_of", "key_type"]
 
 FORMAT: Final = "rowlock-spec-1"
 
@@ -202,14 +202,18 @@ def _stored(told: Mapping[str, Any]) -> rl.Input:
     )
 
 
-def _columns(told: Mapping[str, Any]) -> rl.Input:
+def columns_of(told: Mapping[str, Any], *, standardized: bool = True) -> rl.Input:
+    """Return columns as the model gets them, or in the table's units: then a missing value is the mean all the same."""
     names, known = told["columns"], told["categories"]
     columns = [
         rl.Categories(name, known[name], missing="zeros", unknown=told["unknown"]) if name in known else name
         for name in names
     ]
     statistics = rl.ColumnStatistics.from_dict(told["statistics"])
-    return rl.Columns(columns, dtype=told["dtype"], standardize=statistics, fill_missing=told["fill_missing"])
+    if standardized:
+        return rl.Columns(columns, dtype=told["dtype"], standardize=statistics, fill_missing=told["fill_missing"])
+    means = dict(zip(statistics.columns or (), np.nan_to_num(statistics.mean).tolist(), strict=True))
+    return rl.Columns(columns, dtype=told["dtype"], fill_missing=[means[name] for name in names if name not in known])
 
 
-_INPUTS: Final = {"images": _images, "features": _stored, "columns": _columns}
+_INPUTS: Final = {"images": _images, "features": _stored, "columns": columns_of}
