@@ -275,6 +275,13 @@ def test_training_takes_categories_as_text_and_categories_that_are_numbers_as_nu
     require_fit(Spec.of(config, one), arrow_table(frame, "id"))
 
 
+def test_categories_that_nothing_names_are_no_hindrance():
+    frame = animals().to_pandas()
+    table = arrow_table(frame.assign(range=pd.cut(frame["id"], 3)), "id")
+    assert pa.types.is_dictionary(table.schema.field("range").type)
+    assert prepare(Config(**CONFIG), table).categories == {"breed": ("beagle", "collie", "pug")}
+
+
 def test_commands_take_categories_that_are_numbers_as_numbers(tmp_path):
     frame = pd.DataFrame({"rooms": pd.Categorical([1, 2] * 20), "stars": pd.Categorical([5, 3, 4, 4] * 10)})
     frame.to_parquet(tmp_path / "t.parquet")

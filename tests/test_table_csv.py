@@ -270,6 +270,11 @@ class TestCommandLine:
         expected = pa.csv.read_csv(path, convert_options=pa.csv.ConvertOptions(column_types={"object_id": pa.string()}))
         assert all(table[name].to_pylist() == expected[name].to_pylist() for name in ("age", "price", "gap"))
 
+    def test_a_column_that_it_has_not_is_left_to_whoever_asks_for_it(self, path):
+        rows_frame().to_csv(path, index=False)
+        table = cli_tables.read_table(path, key="id", key_type="text", text=["imgpth", "label"])
+        assert table.column_names == list(rows_frame())
+
     def test_its_keys_are_what_is_written_or_an_error_says_what_to_do(self, path, small_blocks):
         keys = [str(number) for number in range(NUM_ROWS)]
         write(path, "id,x", [f"{key},1" for key in keys])

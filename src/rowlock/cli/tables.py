@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rowlock.errors import ConfigError, KeyTypeError, SourceNotFoundError
 from rowlock.memory import memory_limit_bytes
 from rowlock.sources.base import reading
-from rowlock.sources.csv_header import require_header
+from rowlock.sources.csv_header import header_of, require_header
 from rowlock.sources.registry import recognise
 
 if TYPE_CHECKING:
@@ -97,11 +97,9 @@ def _stream_csv(path: Path, key: str | None, key_type: str | None, text: Iterabl
     """Return a large CSV file, mapped; what a column is, its first values tell, or an error does."""
     import pyarrow as pa
 
-    types = dict.fromkeys(text, "text")
-    if key is not None and key_type == "text":
-        types[key] = key_type
+    texts = {*text, *([key] if key is not None and key_type == "text" else [])}
     try:
-        table = _mapped(path, types)
+        table = _mapped(path, {name: "text" for name in header_of(path) if name in texts})  # who names others, says so
     except ConfigError as error:
         if "types=" not in str(error):
             raise

@@ -18,7 +18,7 @@ from rowlock.training.fits import require_fit
 from rowlock.training.metrics import measure, row_losses
 from rowlock.training.run import predicted_by
 from rowlock.training.target_inputs import input_of
-from rowlock.training.targets import rows_without_target
+from rowlock.training.targets import rows_without_target, whole_classes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -111,7 +111,7 @@ def test_again(run: Run, frame: Any, *, features: Mapping[str, str], root: str |
     part = run.metrics["measured_on"]
     table, num_expected = _rows_of(run, arrow_table(frame, spec.key), part)
     require_fit(spec, table, with_target=True)
-    data = rl.Dataset(_whole_numbers(table, spec), spec.rl_inputs(), input_of(spec.target), key=spec.key)
+    data = rl.Dataset(whole_classes(table, spec.target), spec.rl_inputs(), input_of(spec.target), key=spec.key)
     try:
         truth = truth_of(data, spec.target)
         predicted = predicted_by(run.model, data, spec, batch_size=run.config.batch_size, on_error="mask", max_bad=1.0)
@@ -141,14 +141,6 @@ def _rows_of(run: Run, table: pa.Table, part: str) -> tuple[pa.Table, int]:
             f"the run has no keys, and the table has {table.num_rows:,} rows with a target now: not those it had"
         )
     return table.take(pa.array(rows)), own.num_rows
-
-
-def _whole_numbers(table: pa.Table, spec: Spec) -> pa.Table:
-    """Return the table with whole numbers where pandas made floats of the classes."""
-    name = spec.target.columns[0]
-    if spec.target.task != "classes" or not pa.types.is_floating(table.schema.field(name).type):
-        return table
-    return table.set_column(table.column_names.index(name), name, table.column(name).cast(pa.int64()))
 
 
 def _unit(name: str) -> float:

@@ -19,6 +19,14 @@ __all__ = ["category_columns", "columns_input", "gaps_in", "refuse_ids", "rows_w
 _ID_ROWS: Final = 20
 """So many rows of which no two are alike hold an id."""
 
+_PLAIN: Final = (
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_decimal,
+    pa.types.is_boolean,
+    pa.types.is_temporal,
+)
+
 
 def category_columns(table: pa.Table, columns: Iterable[str]) -> list[str]:
     """Return the columns that hold text or categories; of numbers nobody can tell, so they stay numbers."""
@@ -86,7 +94,7 @@ def rows_with(column: Any, values: Sequence[str]) -> int:
 def without_codes(table: pa.Table) -> pa.Table:
     """Return the table with categories that are numbers, booleans or times as these, as datasets read them."""
     for place, field in enumerate(table.schema):
-        if pa.types.is_dictionary(field.type) and not _is_text(field.type):
+        if pa.types.is_dictionary(field.type) and any(test(field.type.value_type) for test in _PLAIN):
             values = table.column(place).cast(field.type.value_type)
             table = table.set_column(place, field.with_type(values.type), values)
     return table
