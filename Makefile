@@ -5,20 +5,26 @@ VENV ?= .venv
 DEMO_VENV ?= .venv-demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast check format bench docs clean
+.PHONY: help demo test test-core test-frameworks test-fast check format bench docs clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 demo: $(DEMO_VENV)/done ## make a small data set, train three models on it, print and draw what came out
 	$(DEMO_VENV)/bin/rowlock demo
 
 test: $(VENV)/done ## every test; those with Keras on each backend (demo and examples on TensorFlow), other frameworks once
+	@echo "Two parts run side by side, some 20 minutes on two cores; what each says appears when it ends."
+	$(MAKE) --jobs=2 --output-sync=line test-core test-frameworks
+
+test-core: $(VENV)/done ## the first part of them: whatever needs no framework
 	$(VENV)/bin/python -m pytest -m "not framework and not adapter"
-	$(VENV)/bin/python -m pytest -m "adapter and not framework"
+
+test-frameworks: $(VENV)/done ## the second part
 	KERAS_BACKEND=tensorflow $(VENV)/bin/python -m pytest -m framework
 	KERAS_BACKEND=jax $(VENV)/bin/python -m pytest -m "framework and not slow"
 	KERAS_BACKEND=torch $(VENV)/bin/python -m pytest -m "framework and not slow"
+	$(VENV)/bin/python -m pytest -m "adapter and not framework"
 
 test-fast: $(VENV)/done ## the tests that take seconds and need no framework
 	$(VENV)/bin/python -m pytest -m "not slow and not framework and not adapter"

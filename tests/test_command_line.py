@@ -334,7 +334,7 @@ def test_tables_that_do_not_fit_in_memory_are_mapped(tmp_path, monkeypatch, many
 
 LEAVING = """
 import atexit, sys
-from rowlock.cli.entry import main
+from rowlock.cli.entry import start
 
 class Kept:
     def __del__(self):
@@ -343,7 +343,7 @@ class Kept:
 kept, kept.me = Kept(), None
 atexit.register(print, "at the end")
 sys.argv = ["rowlock", *sys.argv[1:]]
-main()
+start()
 """
 
 

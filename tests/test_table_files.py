@@ -40,7 +40,6 @@ from rowlock.errors import (
     SourceNotFoundError,
 )
 from rowlock.table import Table
-from rowlock.tables.frame import FrameColumns
 from rowlock.tables.spool import Spool, spool_type
 
 MIB = 1 << 20
@@ -660,7 +659,7 @@ def test_categories_that_are_numbers_are_these_numbers_everywhere(tmp_path, valu
 
 
 def test_categories_with_gaps_and_intervals_keep_them():
-    series = FrameColumns(pd.DataFrame({"y": pd.Categorical([3, None, 4])})).series("y")
+    series = Table(pd.DataFrame({"y": pd.Categorical([3, None, 4])})).column("y")
     assert series.is_null().to_list() == [False, True, False]
     assert series.drop_nulls().to_list() == [3, 4]
     bins = pd.DataFrame({"y": pd.cut([1, 5, 9], [0, 4, 10]), "x": [1.0, 2.0, 3.0]})

@@ -1,6 +1,6 @@
 """``python -m rowlock``: the command line."""
 
-from rowlock.cli import main
+from rowlock.cli import start
 
 if __name__ == "__main__":
-    main()
+    start()

@@ -16,7 +16,7 @@ from rowlock.cli.commands import Command, Group, epilog_of
 from rowlock.cli.leaving import leave
 from rowlock.cli.terminal import console, print_anything
 
-__all__ = ["app", "main"]
+__all__ = ["app", "main", "start"]
 
 COMMANDS: Final = (
     demo.demo,
@@ -45,11 +45,16 @@ for command in COMMANDS:
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; ends by `SystemExit`, as within a process that goes on."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets at length
     print_anything()
+    app(prog_name="rowlock")
+
+
+def start() -> None:
+    """Run the command line as a process of its own, which ends with it, at once."""
     try:
-        app(prog_name="rowlock")
+        main()
     except SystemExit as end:
         leave(end)
 

@@ -8,6 +8,7 @@ import narwhals as nw
 import numpy as np
 
 from rowlock.errors import ConfigError
+from rowlock.tables.readable import readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,12 +56,12 @@ class FrameColumns:
         self.num_rows = len(self._frame)
 
     def series(self, name: str) -> nw.Series[Any]:
-        """Return a column; categories that are numbers, times or booleans are these, as in a file."""
-        return _without_codes(self._frame[name])
+        """Return a column."""
+        return self._frame[name]
 
     def distinct(self, name: str) -> nw.Series[Any]:
         """Return the different values of a column, in any order."""
-        return self.series(name).unique()
+        return readable(self.series(name)).unique()
 
     def kept(self, names: Sequence[str], what: tuple[str, ...], source: Any, make: Callable[[], AnyArray]) -> AnyArray:  # noqa: ARG002 - as in FileColumns
         """Return what `make` does: beside a frame nothing is kept."""
@@ -83,23 +84,6 @@ class FrameColumns:
     def take(self, rows: AnyArray | None) -> Any:
         """Return the chosen rows, or all, as a frame of the user's own kind."""
         return self._frame[np.arange(self.num_rows) if rows is None else rows].to_native()
-
-
-def _without_codes(series: nw.Series[Any]) -> nw.Series[Any]:
-    """Return categories as their values, unless these are text."""
-    native: Any = series.to_native()
-    if hasattr(native, "cat") and hasattr(native.cat, "categories"):  # pandas
-        kind = native.cat.categories.dtype
-        if kind.kind not in "iubfmM":  # text, or names of intervals
-            return series
-        if isinstance(kind, np.dtype) and kind.kind in "iub" and native.hasnans:  # NumPy's whole numbers know no gaps
-            kind = {"bool": "boolean"}.get(kind.name, kind.name.replace("int", "Int").replace("uI", "UI"))
-        return nw.from_native(native.astype(kind), series_only=True)
-    if hasattr(native, "type") and hasattr(native.type, "value_type") and hasattr(native, "dictionary_encode"):  # Arrow
-        kind = native.type.value_type
-        is_code = series.dtype == nw.Categorical and not any(part in str(kind) for part in ("string", "binary"))
-        return nw.from_native(native.cast(kind), series_only=True) if is_code else series
-    return series
 
 
 def _snapshot(frame: nw.DataFrame[Any]) -> nw.DataFrame[Any]:

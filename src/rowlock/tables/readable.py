@@ -1,4 +1,4 @@
-"""Columns of pandas and polars that hold plain numbers in an uncommon way, as numbers."""
+"""Columns of frames that hold plain numbers in an uncommon way, as numbers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ __all__ = ["readable"]
 def readable(series: nw.Series[Any]) -> nw.Series[Any]:
     """Return a column as it is, but for these, in memory: the same numbers as an ordinary column.
 
-    Numbers in another machine's byte order, pandas' sparse columns, and Python integers as objects, none missing.
+    Numbers in another machine's byte order, pandas' sparse columns, Python integers as objects, none missing; and
+    categories that are numbers, times or booleans, which a file gives back as these, too.
     """
+    series = _without_codes(series)
     native = series.to_native()
     dtype = getattr(native, "dtype", None)
     if type(dtype).__name__ == "SparseDtype":
@@ -23,6 +25,23 @@ def readable(series: nw.Series[Any]) -> nw.Series[Any]:
         return nw.from_native(native.astype(dtype.newbyteorder("=")), series_only=True)
     if series.dtype == nw.Object and _is_whole(next(iter(series), None)):
         return _as_integers(series)
+    return series
+
+
+def _without_codes(series: nw.Series[Any]) -> nw.Series[Any]:
+    """Return categories as their values, unless these are text."""
+    native: Any = series.to_native()
+    if hasattr(native, "cat") and hasattr(native.cat, "categories"):  # pandas
+        kind = native.cat.categories.dtype
+        if kind.kind not in "iubfmM":  # text, or names of intervals
+            return series
+        if isinstance(kind, np.dtype) and kind.kind in "iub" and native.hasnans:  # NumPy's whole numbers know no gaps
+            kind = {"bool": "boolean"}.get(kind.name, kind.name.replace("int", "Int").replace("uI", "UI"))
+        return nw.from_native(native.astype(kind), series_only=True)
+    if hasattr(native, "type") and hasattr(native.type, "value_type") and hasattr(native, "dictionary_encode"):  # Arrow
+        kind = native.type.value_type
+        is_code = series.dtype == nw.Categorical and not any(part in str(kind) for part in ("string", "binary"))
+        return nw.from_native(native.cast(kind), series_only=True) if is_code else series
     return series
 
 
