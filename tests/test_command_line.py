@@ -161,7 +161,9 @@ def test_tables_of_every_format_are_the_same(tmp_path):
         with pa.ipc.new_stream(file, table.schema) as writer:
             writer.write_table(table)
     for name in ("t.parquet", "t.csv", "t.csv.gz", "t.feather", "t.arrows"):
-        assert read_table(tmp_path / name, key="id").to_pydict() == frame.to_dict("list"), name
+        found = read_table(tmp_path / name, key="id").to_pydict()
+        assert found.pop("__index_level_0__", [0, 1]) == [0, 1]  # where pandas stored one
+        assert found == frame.to_dict("list"), name
 
 
 def test_keys_of_a_csv_are_what_is_written(tmp_path):
@@ -330,6 +332,20 @@ def test_tables_that_do_not_fit_in_memory_are_mapped(tmp_path, monkeypatch, many
     assert mapped.schema.metadata[ROOT_ENTRY] == b"/pictures"
     assert pa.total_allocated_bytes() - allocated < 8000
     assert (tmp_path / "t.parquet.rowlock").is_dir()
+
+
+@pytest.mark.parametrize("index", [range(30), range(10, 40), np.random.default_rng(3).permutation(40)[:30]])
+@pytest.mark.parametrize("is_mapped", [False, True])
+def test_a_store_without_keys_is_joined_by_the_index_that_pandas_stored(tmp_path, monkeypatch, index, is_mapped):
+    rl.FeatureStore.write(tmp_path / "s.zarr", np.arange(40.0, dtype=np.float32)[:, None])
+    frame = pd.DataFrame({"n": np.asarray(index, float), "label": ["a", "b"] * 15}, index=list(index))
+    frame.iloc[::-1].to_parquet(tmp_path / "t.parquet")
+    if is_mapped:
+        monkeypatch.setattr("rowlock.cli.tables.memory_limit_bytes", lambda: 1000)
+    for table in (read_table(tmp_path / "t.parquet"), read_table(tmp_path / "t.parquet").slice(3, 20)):
+        inputs = {"s": rl.Features(tmp_path / "s.zarr"), "n": rl.Columns(["n"])}
+        batch = rl.Dataset(table, inputs).gather(np.arange(table.num_rows))
+        assert (batch.inputs["s"] == batch.inputs["n"]).all()
 
 
 LEAVING = """

@@ -546,6 +546,8 @@ def test_a_file_without_keys_under_a_key_is_joined_by_the_index_and_says_so(tmp_
     data = rl.Dataset(pd.DataFrame({"oid": [30, 10, 20]}), {"x": rl.Features(path)}, key="oid")
     assert data.gather(np.arange(3)).inputs["x"].tolist() == [[7, 1], [7, 2], [8, 3]]
     assert "joined by the frame's index as row number, not by 'oid'" in caplog.text
+    rl.Dataset(pa.table({"oid": [30, 10, 20]}), {"x": rl.Features(path)}, key="oid")
+    assert "joined in their order, as the table has no index, not by 'oid'" in caplog.text
 
 
 @pytest.mark.parametrize("wish", [{}, {"standardize": True}, {"fill_missing": 0.0}])

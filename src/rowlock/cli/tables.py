@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rowlock.errors import ConfigError, KeyTypeError, SourceNotFoundError
+from rowlock.errors import AlignmentError, ConfigError, KeyTypeError, SourceNotFoundError
 from rowlock.memory import memory_limit_bytes
+from rowlock.sources.arrow import stored_index
 from rowlock.sources.base import reading
 from rowlock.sources.csv_header import header_of, require_header
 from rowlock.sources.registry import recognise
@@ -21,6 +23,8 @@ ROOT_ENTRY: Final = b"rowlock.root"
 """Under this name, a table made by ``rowlock table`` says where its pictures are."""
 
 _UNFOLDED = 6
+_INDEX = "__index_level_0__"
+"""What pandas calls the column of an index without a name."""
 _WHOLE = r"^(0|-?[1-9][0-9]{0,18})$"  # a whole number exactly as Python writes it, so that "007" is never 7
 
 
@@ -66,12 +70,12 @@ def read_table(path: Path, *, key: str | None = None, key_type: str | None = Non
         if kind == "parquet":
             from pyarrow import parquet
 
-            return parquet.read_table(path) if _fits(parquet.read_metadata(path)) else _mapped(path)
+            return _indexed(parquet.read_table(path)) if _fits(parquet.read_metadata(path)) else _mapped(path)
         if kind in {"arrow", "stream"}:
             import pyarrow as pa
 
             opened = pa.ipc.open_file if kind == "arrow" else pa.ipc.open_stream
-            return opened(pa.memory_map(str(path))).read_all()
+            return _indexed(opened(pa.memory_map(str(path))).read_all())
     raise ConfigError(f"{path} is no table: a TABLE is a Parquet, Arrow (Feather) or CSV file")
 
 
@@ -90,7 +94,33 @@ def _may_be_read(path: Path) -> bool:
 def _mapped(path: Path, types: Mapping[str, str] | None = None) -> Any:
     from rowlock.table import Table
 
-    return Table(path, types=types).take(None)
+    table = Table(path, types=types)
+    frame = table.take(None)
+    try:
+        index = table.index()
+    except AlignmentError:  # no row numbers
+        return frame
+    return frame if index is None else _with_index(frame, index)
+
+
+def _indexed(table: Any) -> Any:
+    """Return a table in which an index that pandas stored as a range is a column, which stays with its row."""
+    import numpy as np
+
+    stored = stored_index(table.schema)
+    if len(stored) != 1 or not isinstance(stored[0], dict) or stored[0].get("kind") != "range":
+        return table
+    start, stop, step = (stored[0].get(name) for name in ("start", "stop", "step"))
+    if not (isinstance(start, int) and isinstance(stop, int) and isinstance(step, int) and step):
+        return table
+    index = range(start, stop, step)
+    return _with_index(table, np.array(index)) if len(index) == table.num_rows else table
+
+
+def _with_index(table: Any, index: Any) -> Any:
+    notes = json.dumps({"index_columns": [_INDEX], "column_indexes": [], "columns": []})
+    metadata = (table.schema.metadata or {}) | {b"pandas": notes.encode()}
+    return table.append_column(_INDEX, [index]).replace_schema_metadata(metadata)
 
 
 def _stream_csv(path: Path, key: str | None, key_type: str | None, text: Iterable[str]) -> Any:

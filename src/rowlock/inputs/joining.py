@@ -55,10 +55,8 @@ def require_no_other_key(features: Features, matrix: Any, table: Table, name: st
             f" {features.source} features.zarr --key {candidates[0]}). If it is a feature, and rows belong together by"
             " the frame's index, say which columns are features: columns=[...]."
         )
-    _log.warning(
-        "%r: %s has no keys: its rows are joined by the frame's index as row number, not by %r", name, matrix.address,
-        table.key,
-    )  # fmt: skip
+    how = "in their order, as the table has no index" if table.index() is None else "by the frame's index as row number"
+    _log.warning("%r: %s has no keys: its rows are joined %s, not by %r", name, matrix.address, how, table.key)
 
 
 def rows_by_key(features: Features, matrix: Any, table: Table, keys: Keys, column: str, name: str) -> AnyArray:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from rowlock.arrays import AnyArray, Int64Array
 
-__all__ = ["ArrowFile", "ArrowStream", "choose", "dense", "keyed_block", "unnamed_index"]
+__all__ = ["ArrowFile", "ArrowStream", "choose", "dense", "keyed_block", "stored_index", "unnamed_index"]
 
 
 def choose(address: str, schema: Any, key: str | None, columns: Sequence[str | int] | None) -> Choice:
@@ -37,12 +37,17 @@ def choose(address: str, schema: Any, key: str | None, columns: Sequence[str | i
 
 def unnamed_index(schema: Any) -> set[str]:
     """Return the columns in which pandas stored an index without a name, as its own metadata say."""
+    names = stored_index(schema)
+    return {name for name in names if isinstance(name, str) and re.fullmatch(r"__index_level_\d+__", name)}
+
+
+def stored_index(schema: Any) -> list[Any]:
+    """Return what pandas' own metadata say of the index, one entry a level: a column's name, or a range's limits."""
     try:
         listed = json.loads((schema.metadata or {}).get(b"pandas", b"{}")).get("index_columns", [])
-    except (ValueError, AttributeError, RecursionError):  # another program's, or damaged: every column is one
-        return set()
-    names = listed if isinstance(listed, list) else []
-    return {name for name in names if isinstance(name, str) and re.fullmatch(r"__index_level_\d+__", name)}
+    except (ValueError, AttributeError, RecursionError):  # no Arrow schema, another program's, or damaged
+        return []
+    return listed if isinstance(listed, list) else []
 
 
 def _number_dtype(kind: Any) -> np.dtype[Any] | None:

@@ -8,6 +8,7 @@ import narwhals as nw
 import numpy as np
 
 from rowlock.errors import ConfigError
+from rowlock.sources.arrow import stored_index, unnamed_index
 from rowlock.tables.readable import readable
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ class FrameColumns:
         except nw.exceptions.DuplicateError as error:
             raise ConfigError(f"the table has two columns of one name: {error}. Rename one.") from error
         self._frame: nw.DataFrame[Any] = _snapshot(wrapped)
-        self.names = self._frame.columns
+        hidden = unnamed_index(getattr(self._frame.to_native(), "schema", None))
+        self.names = [name for name in self._frame.columns if name not in hidden]
         self.num_rows = len(self._frame)
 
     def series(self, name: str) -> nw.Series[Any]:
@@ -78,8 +80,19 @@ class FrameColumns:
         return nw.maybe_get_index(self._frame)
 
     def index_values(self) -> AnyArray | None:
-        """Return the values of the frame's index, or None where it has none."""
-        return None if self.index is None else np.asarray(self.index)
+        """Return the values of the frame's index, or of what pandas stored as one in an Arrow table, or None."""
+        if self.index is not None:
+            return np.asarray(self.index)
+        stored = self._stored_index()
+        if stored is None:
+            return None
+        series = self.series(stored)
+        return series.to_numpy() if series.dtype.is_integer() else series.head(1).to_numpy()  # refused by its type
+
+    def _stored_index(self) -> str | None:
+        stored = stored_index(getattr(self._frame.to_native(), "schema", None))
+        name = stored[0] if len(stored) == 1 else None  # a range is not a column: rows may have been taken since
+        return name if isinstance(name, str) and name in self._frame.columns else None
 
     def take(self, rows: AnyArray | None) -> Any:
         """Return the chosen rows, or all, as a frame of the user's own kind."""
