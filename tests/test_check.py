@@ -297,6 +297,14 @@ def test_no_rate_is_told_where_most_rows_cannot_be_read(frame):
     assert checked(dataset(frame), speed_seconds=0.1).estimate is None
 
 
+def test_pictures_that_cannot_be_read_are_not_counted_as_read(frame):
+    for number, path in enumerate(frame["path"]):
+        Path(path).write_bytes(b"no picture") if number % 2 else Path(path).unlink()
+    report = checked(dataset(frame))
+    assert (report.num_pictures, report.num_pictures_read) == (NUM_ROWS, 0)
+    assert f"0 of {NUM_ROWS} pictures read" in report.summary
+
+
 def test_other_parts_must_be_datasets(frame):
     with pytest.raises(rl.errors.ConfigError, match="train.check"):
         dataset(frame).check(frame)
@@ -337,7 +345,7 @@ def test_json_has_the_documented_fields(table, frame):
     assert set(content) == KEYS
     assert (content["schema"], content["right"], content["complete"]) == ("rowlock-check-1", False, True)
     assert content["counts"]["error"] == 1
-    assert content["pictures"] == {"named": NUM_ROWS, "read": NUM_ROWS}
+    assert content["pictures"] == {"named": NUM_ROWS, "read": NUM_ROWS - 1}
     finding = content["findings"][0]
     assert set(finding) == {"check", "severity", "message", "count", "input", "advice", "examples"}
     assert set(finding["examples"][0]) == {"part", "row", "key", "path", "column", "detail"}
