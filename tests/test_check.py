@@ -18,8 +18,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import rowlock as rl
-from rowlock.checking import check_datasets
+from rowlock.checking import check_datasets, check_parts
 from rowlock.cli import app
+from rowlock.training.config import Config
+from rowlock.training.data import prepare
 
 NUM_ROWS = 24
 
@@ -212,6 +214,25 @@ def test_columns_of_a_store_are_judged_by_its_statistics(tmp_path, frame, rng, c
     assert one(checked(rl.Dataset(frame, {"g": filled}, key="id")), "missing-values").severity == "note"
 
 
+def test_the_command_fills_gaps_of_a_store_as_training_does(tmp_path, table, frame, rng):
+    matrix = rng.normal(size=(NUM_ROWS, 2)).astype(np.float32)
+    matrix[3, 1] = np.nan
+    for name in ("gap", "empty"):
+        rl.FeatureStore.write(tmp_path / f"{name}.zarr", matrix, keys=frame["id"], key_name="id").close()
+        matrix[:, 0] = np.nan
+    result = run(table, "--features", f"g={tmp_path / 'gap.zarr'}", "--key", "id", "--json")
+    (finding,) = [one for one in json.loads(result.stdout)["findings"] if one["check"] == "missing-values"]
+    assert (result.exit_code, finding["severity"]) == (0, "note"), result.output
+    assert finding["message"].endswith("filled by the mean of the training rows")
+    result = run(table, "--features", f"g={tmp_path / 'empty.zarr'}", "--key", "id", "--json")
+    told = [(one["severity"], one["examples"][0]["column"]) for one in json.loads(result.stdout)["findings"]
+            if one["check"] == "missing-values"]  # fmt: skip
+    assert (result.exit_code, told) == (0, [("warning", "0"), ("note", "1")])
+    unscaled = rl.Features(str(tmp_path / "empty.zarr"), fill_missing="mean")
+    report = checked(rl.Dataset(frame, {"g": unscaled}, key="id"))
+    assert [finding.severity for finding in found(report, "missing-values")] == ["error", "note"]
+
+
 def test_rows_left_out_and_rows_of_a_store_that_nobody_uses_are_told(frame, store):
     frame.loc[1, "id"] = "unknown"
     report = checked(dataset(frame, store, missing="drop"))
@@ -297,6 +318,14 @@ def test_no_rate_is_told_where_most_rows_cannot_be_read(frame):
     assert checked(dataset(frame), speed_seconds=0.1).estimate is None
 
 
+def test_pictures_that_cannot_be_read_are_not_counted_as_read(frame):
+    for number, path in enumerate(frame["path"]):
+        Path(path).write_bytes(b"no picture") if number % 2 else Path(path).unlink()
+    report = checked(dataset(frame))
+    assert (report.num_pictures, report.num_pictures_read) == (NUM_ROWS, 0)
+    assert f"0 of {NUM_ROWS} pictures read" in report.summary
+
+
 def test_other_parts_must_be_datasets(frame):
     with pytest.raises(rl.errors.ConfigError, match="train.check"):
         dataset(frame).check(frame)
@@ -337,7 +366,7 @@ def test_json_has_the_documented_fields(table, frame):
     assert set(content) == KEYS
     assert (content["schema"], content["right"], content["complete"]) == ("rowlock-check-1", False, True)
     assert content["counts"]["error"] == 1
-    assert content["pictures"] == {"named": NUM_ROWS, "read": NUM_ROWS}
+    assert content["pictures"] == {"named": NUM_ROWS, "read": NUM_ROWS - 1}
     finding = content["findings"][0]
     assert set(finding) == {"check", "severity", "message", "count", "input", "advice", "examples"}
     assert set(finding["examples"][0]) == {"part", "row", "key", "path", "column", "detail"}
@@ -384,6 +413,31 @@ def test_a_split_is_checked(table, frame):
     assert set(leaks) == {0, 1}
 
 
+def rows_of_parts(table, monkeypatch, *options):
+    """Return the keys of each part that the command checks."""
+    asked = []
+    monkeypatch.setattr("rowlock.checking.check_parts", lambda subject: asked.append(subject) or check_parts(subject))
+    result = run(table, "--image", "path", "--key", "id", "--target", "label", "--json", *options)
+    assert "findings" in json.loads(result.stdout), result.output
+    return [part.table.column("id").to_numpy()[part.rows].tolist() for part in asked[0].parts]
+
+
+@pytest.mark.parametrize("gaps", [0, 2])
+@pytest.mark.parametrize("options", [[], ["--no-stratify"], ["--group", "age"], ["--stratify", "age"]])
+def test_the_split_is_the_one_that_training_makes(table, frame, monkeypatch, options, gaps):
+    frame["age"] = np.arange(NUM_ROWS) // 4
+    frame["label"] = [None if i < gaps else "cat" if i % 3 else "dog" for i in range(NUM_ROWS)]
+    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), table)
+    said = dict(zip(options[::2], options[1::2], strict=False))
+    config = Config(
+        image={"image": "path"}, size=(8, 8), key="id", target="label", missing="drop", split=[0.5, 0.25, 0.25],
+        group=said.get("--group"), stratify=said.get("--stratify", "--no-stratify" not in options), seed=3,
+    )  # fmt: skip
+    trained = [part.keys.tolist() for part in prepare(config, frame).parts.values()]
+    checked_parts = rows_of_parts(table, monkeypatch, "--split", "0.5,0.25,0.25", "--seed", "3", *options)
+    assert checked_parts == [frame["id"].tolist()[:gaps] + trained[0], *trained[1:]]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -392,6 +446,7 @@ def test_a_split_is_checked(table, frame):
         (["t.parquet", "--image", "path", "--key", "idd"], 2, "Did you mean 'id'"),
         (["t.parquet", "--image", "path", "--size", "big"], 2, "--size is one number"),
         (["t.parquet", "--image", "path", "--stratify", "label"], 2, "--split"),
+        (["t.parquet", "--image", "path", "--no-stratify"], 2, "--split"),
         (["t.parquet", "--image", "path", "--split", "a,b"], 2, "shares that add up to 1"),
         (["t.parquet", "--image", "path", "--split", "0.5,0.9"], 2, "add up"),
         (["t.parquet", "--image", "path", "--image", "path"], 2, "two have the name"),

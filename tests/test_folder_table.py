@@ -211,7 +211,9 @@ def test_a_listing_stays_beside_its_pictures_where_some_cannot_be_read(folder):
     [
         ({"file": ["dog.1.jpg", "dog.1.jpg"]}, {}, "more than once"),
         ({"file": ["nothing.jpg"]}, {}, "names a picture"),
-        ({"file": ["dog.1.jpg"], "key": [1]}, {}, "--key key"),
+        ({"file": ["dog.1.jpg"], "key": [1]}, {}, "with other values: key. key: say --key key"),
+        ({"file": ["dog.1.jpg"], "path": ["old/1.jpg"]}, {}, "path: say --csv-file path .* or rename it"),
+        ({"key": ["dog.1"], "n": [1]}, {"key": "kye"}, "its columns are .'key', 'n'.. Did you mean 'key'"),
         ({"file": ["dog.1.jpg"], "id": [1]}, {"key": "idd"}, "no column 'idd'"),
         ({"file": ["dog.1.jpg"]}, {"listing_column": "fil"}, "Did you mean 'file'"),
     ],
@@ -219,6 +221,26 @@ def test_a_listing_stays_beside_its_pictures_where_some_cannot_be_read(folder):
 def test_listings_that_do_not_fit_are_refused(folder, columns, options, message):
     with pytest.raises(ConfigError, match=message):
         table_from_folder(folder, listing=pa.table(columns), **options)
+
+
+NAMED = [["key", "path"], ["path", "key"], ["key"], ["path"], ["key", "path", "file"]]
+
+
+@pytest.mark.parametrize(("names", "key"), [(names, key) for names in NAMED for key in (None, *names)])
+def test_a_listing_may_have_the_columns_that_the_table_makes(folder, names, key):
+    values = {"key": ["dog.1", "cat.2"], "path": ["dog.1.jpg", "cat.2.jpg"], "file": ["dog.1.jpg", "cat.2.jpg"]}
+    listing = pa.table({**{name: values[name] for name in names}, "n": [1, 2]})
+    made = table_from_folder(folder, listing=listing, key=key)
+    assert made.rows["path"].to_pylist() == ["cat.2.jpg", "dog.1.jpg"]
+    assert made.rows["n"].to_pylist() == [2, 1]
+    if key != "path" or "key" in names:
+        assert made.rows["key"].to_pylist() == ["cat.2", "dog.1"]
+    assert made.key == (key or "key")
+
+
+def test_keys_of_a_listing_that_are_not_the_names_need_only_be_named(folder):
+    listing = pa.table({"key": [7, 8], "path": ["dog.1.jpg", "cat.2.jpg"]})
+    assert table_from_folder(folder, listing=listing, key="key").rows["key"].to_pylist() == [8, 7]
 
 
 def test_a_name_that_fits_several_pictures_is_refused(tmp_path):

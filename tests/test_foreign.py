@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import threading
 import time
 import warnings
@@ -19,8 +20,10 @@ import scipy.sparse
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 import rowlock as rl
+from rowlock.cli import app
 from rowlock.errors import (
     AlignmentError,
     ConfigError,
@@ -424,6 +427,22 @@ def test_addresses_that_cannot_be_read_by_row_say_to_pack(tmp_path):
     np.save(tmp_path / "o.npy", np.array([[{}], [{}]]), allow_pickle=True)
     with pytest.raises(ConfigError, match="never read"):
         rl.Dataset(frame, inputs={"f": rl.Features(tmp_path / "o.npy")})
+
+
+@pytest.mark.parametrize("key", ["key", "the id"])
+def test_the_command_that_packs_a_csv_names_its_key(tmp_path, monkeypatch, key):
+    monkeypatch.chdir(tmp_path)
+    pd.DataFrame({key: ["a", "b"], "x": [1.0, 2.0]}).to_csv("f.csv", index=False)
+    frame = pd.DataFrame({key: ["b", "a"], "other": ["a", "b"]})
+    with pytest.raises(ConfigError) as caught:
+        rl.Dataset(frame, {"f": rl.Features("f.csv")}, key=key)
+    command = shlex.split(str(caught.value).split("Pack it once: ")[1])
+    assert command == ["rowlock", "pack", "f.csv", "features.zarr", "--key", key]
+    assert CliRunner().invoke(app, command[1:]).exit_code == 0
+    data = rl.Dataset(frame, {"f": rl.Features("features.zarr")}, key=key)
+    assert data.gather([0, 1]).inputs["f"].tolist() == [[2.0], [1.0]]
+    with pytest.raises(ConfigError, match=r"features\.zarr$"):
+        rl.Dataset(frame, {"f": rl.Features("f.csv")}, key="other")
 
 
 def test_values_that_do_not_fit_the_batch_are_an_error(tmp_path):

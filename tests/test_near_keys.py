@@ -14,6 +14,7 @@ PAIRS = [
     (" a1", "a1", "spaces at its ends"),
     ("a1\n", "a1", "spaces at its ends"),
     ("cat_7", "CAT_7", "case"),
+    ("CAT.0", "cat.0", "case"),
     ("Cat_7 ", "cat_7", "case and spaces at its ends"),
     ("caf\u00e9", "cafe\u0301", "Unicode's normal form (it is NFD)"),
     ("cafe\u0301", "caf\u00e9", "Unicode's normal form (it is NFC)"),
@@ -33,7 +34,7 @@ def test_a_missing_key_names_the_one_that_looks_like_it(tmp_path, wanted, stored
     table = pd.DataFrame({"key": ["other", wanted]})
     with pytest.raises(MissingKeysError) as caught:
         rl.Dataset(table, {"f": rl.Features(str(source))}, key="key")
-    assert f"Did you mean {stored!a} for {wanted!a}? It differs in {how}" in str(caught.value)
+    assert f"Did you mean {stored!a} for {wanted!a}? It differs in {how}, and" in str(caught.value)
     data = rl.Dataset(table, {"f": rl.Features(str(source), missing="drop")}, key="key")
     assert data.keys.tolist() == ["other"]
 
@@ -52,9 +53,19 @@ def test_whole_numbers_get_no_hint(tmp_path):
         store.by_key([3])
 
 
-def test_hints_are_of_the_first_few_keys(tmp_path):
+def test_keys_that_differ_in_the_same_get_one_hint(tmp_path):
     keys = [f"k{number}" for number in range(1000)]
     store = rl.FeatureStore.write(tmp_path / "f.zarr", np.zeros((1000, 1), np.float32), keys=keys)
     with pytest.raises(MissingKeysError) as caught:
         store.by_key([key.upper() for key in keys])
-    assert str(caught.value).count("Did you mean") == 3
+    assert str(caught.value).count("Did you mean") == 1
+    assert "Did you mean 'k0' for 'K0'? It differs in case, and" in str(caught.value)
+
+
+def test_keys_that_differ_in_different_ways_get_a_hint_each(tmp_path):
+    store = rl.FeatureStore.write(tmp_path / "f.zarr", np.zeros((3, 1), np.float32), keys=["a", "b", "c"])
+    with pytest.raises(MissingKeysError) as caught:
+        store.by_key(["A", "b ", "C"])
+    text = str(caught.value)
+    assert text.count("Did you mean") == 2
+    assert text.index("'a' for 'A'") < text.index("'b' for 'b '")

@@ -23,6 +23,8 @@ _AT_ENDS = (" ", "\t", "\r", "\n", "\r\n", "\u00a0", "\ufeff")
 def near_keys(missing: Keys, find: Callable[[Keys], AnyArray]) -> str:
     """Return ``" Did you mean 'a1 ' for 'a1'? It differs in ..."`` for the first missing keys, or nothing.
 
+    Of keys that differ in the same, the first one is named.
+
     Keys are matched exactly all the same. A few variants of each are looked up; what differs in more is not found.
 
     Parameters
@@ -34,19 +36,24 @@ def near_keys(missing: Keys, find: Callable[[Keys], AnyArray]) -> str:
     if missing.kind != "text":
         return ""
     first = missing.values(np.arange(min(len(missing), _MOST_KEYS)))
-    return "".join(_hint(key, find) for key in first.tolist())
+    hints = dict[str, str]()
+    for key in first.tolist():
+        how, text = _hint(key, find)
+        hints.setdefault(how, text)
+    return "".join(hints.values())
 
 
-def _hint(key: str, find: Callable[[Keys], AnyArray]) -> str:
+def _hint(key: str, find: Callable[[Keys], AnyArray]) -> tuple[str, str]:
+    """Return what the key differs in from one that is there, and the sentence that says so; nothing where none is."""
     variants = {variant: how for variant, how in _variants(key) if variant != key}
     if not variants:
-        return ""
+        return "", ""
     rows = find(Keys.of(list(variants), "variants of a key")).tolist()
     found = [(variant, how) for (variant, how), row in zip(variants.items(), rows, strict=True) if row >= 0]
     if not found:
-        return ""
+        return "", ""
     variant, how = found[0]
-    return f" Did you mean {variant!a} for {key!a}? It differs in {how}, and keys are compared exactly."
+    return how, f" Did you mean {variant!a} for {key!a}? It differs in {how}, and keys are compared exactly."
 
 
 def _variants(key: str) -> Iterator[tuple[str, str]]:
@@ -56,7 +63,8 @@ def _variants(key: str) -> Iterator[tuple[str, str]]:
         yield unicodedata.normalize(form, key), f"Unicode's normal form (it is {form})"
     for change in (str.lower, str.upper, str.capitalize, str.title, str.swapcase, str.casefold):
         yield change(key), "case"
-        yield change(stripped), "case and spaces at its ends"
+        if stripped != key:
+            yield change(stripped), "case and spaces at its ends"
     for space in _AT_ENDS:
         yield stripped + space, "spaces at its ends"
         yield space + stripped, "spaces at its ends"

@@ -45,8 +45,6 @@ class Scan:
 
     Attributes
     ----------
-    is_read : bool array
-        Whether the file was read at all.
     is_good : bool array
         Whether it was decoded to its end.
     height, width : int32 arrays
@@ -64,7 +62,6 @@ class Scan:
     def __init__(self, files: PictureFiles, progress: Progress = None) -> None:
         count = len(files)
         self._files = files
-        self.is_read: BoolArray = np.zeros(count, np.bool_)
         self.is_good: BoolArray = np.zeros(count, np.bool_)
         self.is_blank: BoolArray = np.zeros(count, np.bool_)
         self.height, self.width = np.zeros((2, count), np.int32)
@@ -79,8 +76,8 @@ class Scan:
 
     @property
     def num_read(self) -> int:
-        """Files that were read."""
-        return int(self.is_read.sum())
+        """Files that could be read, and decoded to their end."""
+        return int(self.is_good.sum())
 
     def _run(self, report: Callable[[int], None]) -> None:
         pool = ThreadPoolExecutor(num_processors())
@@ -111,7 +108,6 @@ class Scan:
                 self.faults[file] = Fault("disk", _printable(str(error)))
             except MemoryError:
                 self.faults[file] = Fault("decode", "its pixels do not fit into memory")
-            self.is_read[file] = True
 
     def _look(self, file: int) -> None:
         images = self._files.images[file]

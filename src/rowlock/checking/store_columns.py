@@ -55,18 +55,31 @@ def _others(stored: Stored, found: ColumnStatistics) -> Iterator[Finding]:
 
 def _missing(stored: Stored, found: ColumnStatistics) -> Iterator[Finding]:
     scaling = getattr(stored.opened.what, "scaling", None)
-    filled = scaling is not None and scaling.fill is not None
+    fill = None if scaling is None else scaling.fill
+    by_mean = isinstance(fill, str)
+    has_none = (found.num_missing == found.num_rows) & by_mean
+    how = "filled by the mean of the training rows" if by_mean else "filled by what fill_missing= says"
     yield from _of(
         stored,
         found,
         "missing-values",
-        "note" if filled else "error",
-        found.num_missing > 0,
-        ("has", "have", "missing values (NaN)" + (", which are filled" if filled else "")),
-        ""
-        if filled
-        else 'one NaN makes every weight NaN: rl.Features(..., fill_missing="mean"), or fill them and pack once more',
+        "error" if fill is None else "note",
+        (found.num_missing > 0) & ~has_none,
+        ("has", "have", "missing values (NaN)" + ("" if fill is None else f", {how}")),
+        'one NaN makes every weight NaN: rl.Features(..., fill_missing="mean"), or fill them and pack once more'
+        if fill is None
+        else "",
         lambda i: f"{found.num_missing[i]:,.0f} of {found.num_rows:,} values",
+    )
+    yield from _of(
+        stored,
+        found,
+        "missing-values",
+        "warning" if scaling is not None and scaling.standardize else "error",  # standardised, it becomes 0
+        has_none,
+        ("has", "have", "no value at all, so there is no mean to fill by"),
+        "they teach nothing: leave them out with columns=",
+        lambda i: f"{found.num_missing[i]:,.0f} of {found.num_rows:,} values are missing",
     )
 
 

@@ -170,7 +170,12 @@ class DataOptions:
         return None if noted is None else str(noted)
 
     def inputs(
-        self, *, augment: rl.Augment | None = None, standardize: Any = False, cache: str | None = None
+        self,
+        *,
+        augment: rl.Augment | None = None,
+        standardize: Any = False,
+        fill_missing: str | None = None,
+        cache: str | None = None,
     ) -> dict[str, rl.Input]:
         """Return the inputs, by name.
 
@@ -179,7 +184,8 @@ class DataOptions:
         augment : Augment, optional
             Of all pictures.
         standardize : bool or "store"
-            Of all feature stores, as in `Features`.
+        fill_missing : str, optional
+            Of all feature stores, as in `Features`; training fills by ``"mean"``.
         cache : str, optional
             Folder for decoded pictures.
 
@@ -194,7 +200,8 @@ class DataOptions:
         for name, column in self.images.items():
             found.append((name, self._images(column, augment, cache)))
         for name, address in self.stores.items():
-            found.append((name, rl.Features(address, key=joins.get(name), standardize=standardize)))
+            store = rl.Features(address, key=joins.get(name), standardize=standardize, fill_missing=fill_missing)
+            found.append((name, store))
         if self.column_names:
             found.append(("columns", self._columns()))
         if not found:

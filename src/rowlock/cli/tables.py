@@ -11,7 +11,7 @@ from rowlock.errors import AlignmentError, ConfigError, KeyTypeError, SourceNotF
 from rowlock.memory import memory_limit_bytes
 from rowlock.sources.arrow import stored_index
 from rowlock.sources.base import reading
-from rowlock.sources.csv_header import header_of, require_header
+from rowlock.sources.csv_header import column_names, require_header
 from rowlock.sources.registry import recognise
 
 if TYPE_CHECKING:
@@ -129,7 +129,9 @@ def _stream_csv(path: Path, key: str | None, key_type: str | None, text: Iterabl
 
     texts = {*text, *([key] if key is not None and key_type == "text" else [])}
     try:
-        table = _mapped(path, {name: "text" for name in header_of(path) if name in texts})  # who names others, says so
+        table = _mapped(
+            path, {name: "text" for name in column_names(path) if name in texts}
+        )  # who names others, says so
     except ConfigError as error:
         if "types=" not in str(error):
             raise

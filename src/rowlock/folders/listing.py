@@ -23,7 +23,7 @@ class Joined(NamedTuple):
 
     found: Found
     rows: Any
-    """`pyarrow.Table`, without the column of file names."""
+    """`pyarrow.Table`, without the column of file names where that is not the key."""
     column: str
     num_without_picture: int
     without_picture: list[str]
@@ -39,14 +39,16 @@ _WAYS: tuple[Callable[[str], str], ...] = (
 """How a listing may write a picture's path: in full, without extension, or both without the folder."""
 
 
-def join_listing(found: Found, listing: Any, column: str | None = None) -> Joined:
+def join_listing(found: Found, listing: Any, column: str | None = None, *, key: str | None = None) -> Joined:
     """Return the pictures of `found` that `listing` names, and the rows that belong to them.
 
     Parameters
     ----------
     listing : pyarrow.Table
     column : str, optional
-        Its column of file names; by default the one that names most of the pictures.
+        Its column of file names; by default the one that names most of the pictures, of equal ones `path`.
+    key : str, optional
+        Its column of keys, which stays among the rows even if it names the pictures.
 
     Raises
     ------
@@ -54,7 +56,12 @@ def join_listing(found: Found, listing: Any, column: str | None = None) -> Joine
         No column names pictures, a picture is named twice, or a name fits several pictures.
     """
     texts = [shown(path) for path in found.paths]
-    column, way = _column(listing, column, texts)
+    if key is not None and key not in listing.column_names:
+        raise ConfigError(
+            f"the listing has no column {key!r} to be the key; its columns are {listing.column_names}."
+            f"{nearest(key, listing.column_names)}"
+        )
+    column, way = _column(listing, column, key, texts)
     named = [str(value) for value in listing.column(column).to_pylist()]
     _refuse_repeats(named, f"{column!r} names", "a picture has one row; leave the other rows out")
     places = {name: place for place, name in enumerate(named)}
@@ -64,17 +71,19 @@ def join_listing(found: Found, listing: Any, column: str | None = None) -> Joine
     left = found.without(
         {place: f"not in column {column!r} of the listing" for place, name in enumerate(known) if name is None}
     )
-    rows = listing.drop_columns([column]).take([places[name] for name in known if name is not None])
+    kept = listing if column == key else listing.drop_columns([column])
+    rows = kept.take([places[name] for name in known if name is not None])
     lost = sorted(set(named) - set(shortened))
     return Joined(left, rows, column, len(lost), lost[:3])
 
 
-def _column(listing: Any, column: str | None, texts: Sequence[str]) -> tuple[str, int]:
+def _column(listing: Any, column: str | None, key: str | None, texts: Sequence[str]) -> tuple[str, int]:
     """Return the column of file names and the number of the way in which it writes them."""
     if column is not None and column not in listing.column_names:
         raise ConfigError(f"the listing has no column {column!r}.{nearest(column, listing.column_names)}")
     best = (0, "", 0)
-    for name in listing.column_names if column is None else [column]:
+    likely = sorted(listing.column_names, key=lambda name: (name != "path", name == (key or "key")))
+    for name in likely if column is None else [column]:
         values = {str(value) for value in listing.column(name).to_pylist()}
         for way, shorten in enumerate(_WAYS):
             count = sum(shorten(text) in values for text in texts)

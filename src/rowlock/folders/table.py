@@ -97,7 +97,7 @@ def table_from_folder(
     extra: Any = None
     notes: list[str] = []
     if listing is not None:
-        joined = join_listing(found, listing, listing_column)
+        joined = join_listing(found, listing, listing_column, key=key)
         found, extra, notes = joined.found, joined.rows, _notes(joined)
         _require_some(found, base)
     measured: dict[str, Any] = {}
@@ -110,7 +110,7 @@ def table_from_folder(
         labels_from = "the listing"
     own = {} if key is not None else {"key": keys_of(found.paths)}
     own |= {"path": _paths(found, base if absolute else None)} | ({} if classes is None else {"label": classes})
-    rows = _assembled(own | measured, extra, key)
+    rows = _assembled(own | measured, extra)
     return FolderTable(rows, base, key or "key", labels_from, found.ignored, notes)
 
 
@@ -154,24 +154,34 @@ def _paths(found: Found, base: str | None) -> Any:
         return paths
 
 
-def _assembled(own: dict[str, Any], extra: Any, key: str | None) -> Any:
+def _assembled(own: dict[str, Any], extra: Any) -> Any:
     import pyarrow as pa  # noqa: PLC0415 - as above
 
     table = pa.table(own)
     if extra is None:
         return table
-    if key is not None and key not in extra.column_names:
-        raise ConfigError(f"the listing has no column {key!r} to be the key; its columns are {extra.column_names}")
-    twice = sorted(set(own) & set(extra.column_names))
-    if twice:
-        hint = " (--key key)" if "key" in twice else ""
+    twice = [name for name in extra.column_names if name in own]
+    other = [name for name in twice if not _says_the_same(table.column(name), extra.column(name))]
+    if other:
         raise ConfigError(
-            f"the listing has columns that the table makes itself: {', '.join(twice)}. Rename them, or say that yours"
-            f" is meant: --key NAME for the key{hint}, --labels none for the label."
+            f"the listing has columns that the table makes itself, with other values: {', '.join(other)}."
+            f" {'; '.join(_REMEDIES.get(name, f'{name}: rename it in the listing') for name in other)}."
         )
     for name in extra.column_names:
-        table = table.append_column(name, extra.column(name))
+        if name not in twice:
+            table = table.append_column(name, extra.column(name))
     return table
+
+
+_REMEDIES = {
+    "key": "key: say --key key if the listing's is meant, or rename it there",
+    "label": "label: say --labels none if the listing's is meant",
+    "path": "path: say --csv-file path if it names the pictures, or rename it in the listing",
+}
+
+
+def _says_the_same(own: Any, given: Any) -> bool:
+    return bool(own.to_pylist() == given.to_pylist())
 
 
 def _require_some(found: Found, base: str) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import logging
 import mmap
+import shlex
 import threading
 from contextlib import contextmanager, nullcontext
 from functools import cached_property
@@ -20,6 +21,7 @@ from rowlock.inputs.piece_cache import PieceCache
 from rowlock.memory import memory_limit_bytes
 from rowlock.meter import note_read, note_scratch
 from rowlock.sources import FORMATS, PieceSource, open_source, recognise
+from rowlock.sources.csv_header import column_names
 from rowlock.sources.npy import NpyFile
 from rowlock.sources.registry import split_address, table_columns
 from rowlock.store.given.cast import copy_cast
@@ -297,7 +299,7 @@ def open_foreign(
     if found in {"csv", "stream", "npz"}:
         raise ConfigError(
             f"{name!r}: {address} is {FORMATS[found]}, whose rows can only be read one after the other. Pack it once:"
-            f" rowlock pack {address} features.zarr"
+            f" rowlock pack {address} features.zarr{_key_option(path, found, key)}"
         )
     own_key, chosen = _of_table(path, found, name, key, columns, named_key=named_key)
     source = open_source(address, key=own_key, columns=chosen)
@@ -320,6 +322,13 @@ def _matrix_of(source: RowSource, name: str, address: str) -> ForeignMatrix | Ma
     if isinstance(source, PieceSource):
         return ForeignMatrix(source)
     raise ConfigError(f"{name!r}: {address} cannot be read by row. Pack it: rowlock pack {address} features.zarr")
+
+
+def _key_option(path: Path, found: str, key: str | None) -> str:
+    """Return what a command that packs a CSV file says of its keys, where it has the column of the table's."""
+    if key is None or found != "csv" or key not in column_names(path):
+        return ""
+    return f" --key {shlex.quote(key)}"
 
 
 def _of_table(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["header_of", "require_header"]
+__all__ = ["column_names", "require_header"]
 
 _HEAD_BYTES = 1 << 20  # of a longer header, what is read is judged
 _SEPARATORS = {";": "';'", "\t": "a tab"}
@@ -40,7 +40,7 @@ def require_header(
     ConfigError
         Says what to do.
     """
-    names = header_of(path)
+    names = column_names(path)
     for separator, called in _SEPARATORS.items():
         if len(names) == 1 and separator in names[0]:
             raise ConfigError(
@@ -70,8 +70,8 @@ def _counts(names: list[str]) -> bool:
     return len(names) >= _SURELY_COUNTED and names == [str(place) for place in range(len(names))]
 
 
-def header_of(path: Path) -> list[str]:
-    """Return the fields of the first line that is not empty."""
+def column_names(path: Path) -> list[str]:
+    """Return the names of the columns: the fields of the first line that is not empty."""
     with reading(str(path)):
         import pyarrow as pa
 
