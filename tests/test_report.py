@@ -7,6 +7,7 @@ import html.parser
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -319,6 +320,28 @@ def test_a_run_without_keys_and_without_a_test_part_is_reported_too(data, tmp_pa
     assert found.to_dict()["measured_again"]["log_loss"] == pytest.approx(run.metrics["metrics"]["log_loss"], rel=1e-3)
     assert "there is no test part" in found.html
     assert "not those it had" in report(tmp_path / "run", frame.head(20)).notes[0]
+
+
+def test_columns_of_text_are_shown_by_category_and_a_missing_number_as_the_mean_of_training(data, tmp_path):
+    """A category that only tested rows have is none of the run's, as it was in training."""
+    frame = pd.read_parquet(data / "animals.parquet")
+    frame["breed"] = [("pug", "collie", "beagle")[row % 3] for row in range(NUM_ROWS)]
+    config = Config(columns=["age", "breed"], target="price", key="object_id", epochs=1, split=(0.6, 0.2, 0.2))
+    tested = train(frame, config, tmp_path / "first").part_of(frame, "test")["object_id"].tolist()
+    ages, breeds = frame["age"].to_numpy().copy(), frame["breed"].to_numpy().copy()
+    places = [frame["object_id"].tolist().index(key) for key in tested[:2]]
+    ages[places[0]], breeds[places[1]] = np.nan, "lynx"
+    frame = frame.assign(age=ages, breed=breeds)
+    run = train(frame, config, tmp_path / "run")
+    found = report(tmp_path / "run", frame, worst=100, explain=True)
+    assert found.notes == []
+    shown = {one["key"] for one in found.to_dict()["mistakes"]}
+    assert sorted(shown) == sorted(tested)
+    values = {one.key: one.values for one in found.findings.mistakes}
+    mean = rl.ColumnStatistics.from_dict(run.spec.inputs["columns"]["statistics"]).mean[0]
+    assert values[tested[0]] == (f"age {mean:.4g}", f"breed {breeds[places[0]]}")
+    assert values[tested[1]] == (f"age {ages[places[1]]:.4g}", "breed (none)")
+    assert re.search(r"columns of the table.*?age, breed.*?>4<", found.html, re.DOTALL)
 
 
 # the command

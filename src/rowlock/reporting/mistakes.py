@@ -15,6 +15,7 @@ from PIL import Image
 import rowlock as rl
 from rowlock.looking.facts import facts_of, ranges_of
 from rowlock.remote.permission import is_url
+from rowlock.training.spec import columns_as_stored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -138,7 +139,7 @@ def _dataset(tested: Tested) -> rl.Dataset:
         elif told["kind"] == "features":
             inputs[name] = rl.Features(told["store"], key=told["join"])
         else:
-            inputs[name] = rl.Columns(told["columns"])
+            inputs[name] = columns_as_stored(told)
     return rl.Dataset(tested.table, inputs, key=tested.spec.key)
 
 

@@ -172,7 +172,7 @@ def _explain(found: Findings, run: Run, tested: Tested, features: dict[str, str]
 
     try:
         rows = tested.table.filter(pa.array(tested.known))
-        found.explanation = run.explain(rows, features=features, root=root)
+        found.explanation = run.explain(rows, features=features, root=root, unknown="zeros")
     except (RowlockError, OSError) as error:
         found.notes.append(f"What the model looks at could not be measured. {type(error).__name__}: {error}")
 

@@ -107,7 +107,9 @@ def test_again(run: Run, frame: Any, *, features: Mapping[str, str], root: str |
     RowlockError
         Nothing can be read.
     """
-    spec = run.spec.with_places(features, root)
+    spec = run.spec.with_places(
+        features, root, "zeros"
+    )  # as in training, where no row of this part has made a category
     part = run.metrics["measured_on"]
     table, num_expected = _rows_of(run, arrow_table(frame, spec.key), part)
     require_fit(spec, table, with_target=True)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rowlock.training.config import Config
     from rowlock.training.data import Prepared
 
-__all__ = ["Spec", "key_type"]
+__all__ = ["Spec", "columns_as_stored", "columns_width", "key_type"]
 
 FORMAT: Final = "rowlock-spec-1"
 
@@ -135,6 +135,19 @@ class Spec:
         return np.asarray(predicted, np.float64) * self.std + self.mean
 
 
+def columns_as_stored(told: Mapping[str, Any]) -> rl.Columns:
+    """Return the columns that a model was given, for people: not standardised; a missing number is training's mean."""
+    statistics = rl.ColumnStatistics.from_dict(told["statistics"])
+    means = dict(zip(statistics.columns or (), np.nan_to_num(statistics.mean).tolist(), strict=True))
+    fill = [means[name] for name in told["columns"] if name not in told["categories"]]
+    return rl.Columns(_named(told), dtype=told["dtype"], fill_missing=fill)
+
+
+def columns_width(told: Mapping[str, Any]) -> int:
+    """Return how many numbers columns of a table give a row: one each, of categories one for each category."""
+    return sum(len(told["categories"].get(name, ".")) for name in told["columns"])
+
+
 def key_type(table: pa.Table, column: str) -> str:
     """Return ``"int"`` or ``"text"``, as keys are told apart, or what else the column holds."""
     import pyarrow as pa  # noqa: PLC0415 - only for types
@@ -203,13 +216,16 @@ def _stored(told: Mapping[str, Any]) -> rl.Input:
 
 
 def _columns(told: Mapping[str, Any]) -> rl.Input:
-    names, known = told["columns"], told["categories"]
-    columns = [
-        rl.Categories(name, known[name], missing="zeros", unknown=told["unknown"]) if name in known else name
-        for name in names
-    ]
     statistics = rl.ColumnStatistics.from_dict(told["statistics"])
-    return rl.Columns(columns, dtype=told["dtype"], standardize=statistics, fill_missing=told["fill_missing"])
+    return rl.Columns(_named(told), dtype=told["dtype"], standardize=statistics, fill_missing=told["fill_missing"])
+
+
+def _named(told: Mapping[str, Any]) -> list[str | rl.Categories]:
+    known = told["categories"]
+    return [
+        rl.Categories(name, known[name], missing="zeros", unknown=told["unknown"]) if name in known else name
+        for name in told["columns"]
+    ]
 
 
 _INPUTS: Final = {"images": _images, "features": _stored, "columns": _columns}
