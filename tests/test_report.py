@@ -399,6 +399,13 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
         report(tmp_path, worst=501)
 
 
+def test_the_missing_run_is_told_before_the_page_that_is_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "report.html").write_text("mine")
+    assert "there is no run in nope" in invoke("report", "nope", code=2).output.replace("\n", " ")
+    assert (tmp_path / "report.html").read_text() == "mine"
+
+
 def test_json_goes_to_a_pipe_and_a_locale_without_unicode_gets_ascii(merged, tmp_path):
     out, _ = merged
     place = tmp_path / "ünïcode"

@@ -11,6 +11,7 @@ import pytest
 
 import rowlock as rl
 from rowlock.errors import ConfigError, RunExistsError
+from rowlock.run_state import write_state
 from rowlock.training import Config
 from rowlock.training.data import prepare, truth_of
 from rowlock.training.folder import RUN, RunFolder, read_config
@@ -212,6 +213,35 @@ def test_a_folder_of_another_run_or_of_something_else_is_refused_and_left_as_it_
     folder.release()
     assert read_config(folder.file(RUN))[0] == other
     assert (folder.path / "my-notes.txt").exists()
+
+
+def test_a_run_that_ended_before_anything_was_trained_gives_its_folder_to_the_corrected_one(tmp_path, frame):
+    data = rl.Dataset(frame, {"facts": rl.Columns(["age"])}, key="object_id")
+    folder = RunFolder(tmp_path / "run")
+    assert folder.begin(Config(columns=["age"], target="label"), {}, data, overwrite=False) == ""
+    loader = data.batches(2)
+    write_state(folder.file("checkpoint.state"), {"loader": loader.state_dict()}, {})
+    folder.release()
+    same = Config(columns=["age"], target="label")
+    corrected = Config(columns=["age"], target="label", root="photos")
+    assert folder.begin(same, {}, data, overwrite=False) == ""
+    folder.release()
+    write_state(folder.file("checkpoint.state"), {"loader": loader.state_dict()}, {})
+    said = folder.begin(corrected, {}, data, overwrite=False)
+    folder.release()
+    assert "ended before anything was trained; this one takes its place (root was not given, is photos)" in said
+    assert "\n" not in said
+    assert read_config(folder.file(RUN))[0] == corrected
+    assert not folder.file("checkpoint.state").exists()
+    next(iter(loader))
+    write_state(folder.file("checkpoint.state"), {"loader": loader.state_dict()}, {})
+    loader.close()
+    with pytest.raises(RunExistsError, match="root was photos, is not given"):
+        folder.begin(same, {}, data, overwrite=False)
+    folder.release()
+    folder.file("checkpoint.state").write_bytes(b"damaged")  # nobody knows what it was: it is not removed
+    with pytest.raises(RunExistsError, match="root was photos"):
+        folder.check(same, overwrite=False)
 
 
 def rows_of(frame, **more):
