@@ -80,6 +80,31 @@ def test_a_target_with_nothing_to_learn_is_refused(values, message):
         require_learnable(frame, find_target(frame, ("t",)))
 
 
+def ids(num_alone, num_rows):
+    return [f"n{row}" if row < num_alone else "often" for row in range(num_rows)]
+
+
+@pytest.mark.parametrize("kind", ["text", "dictionary", "whole", "float"])
+@pytest.mark.parametrize("task", ["auto", "classes"])
+def test_an_id_is_no_target_whatever_the_task_is_said_to_be(kind, task):
+    values = pa.array(ids(16, 30))
+    if kind in {"whole", "float"}:
+        values = pa.array([float(row) if row < 16 else 99.0 for row in range(30)])
+        values = values.cast(pa.int64()) if kind == "whole" else values
+        task = "classes"
+    frame = table(name=values.dictionary_encode() if kind == "dictionary" else values)
+    message = "column 'name' cannot be predicted: of 30 rows 16 have a class that no other row has, such as"
+    with pytest.raises(ConfigError, match=message) as told:
+        require_learnable(frame, find_target(frame, ("name",), task))
+    assert ("--task quantity" in str(told.value)) == (kind in {"whole", "float"})
+
+
+def test_rare_classes_and_a_few_rows_are_no_ids():
+    for values in (ids(15, 30), ids(20, 20), [*ids(15, 30), None]):
+        frame = table(name=values)
+        require_learnable(frame, find_target(frame, ("name",)))
+
+
 def test_a_target_is_a_column_even_with_a_comma_in_its_name_else_a_list_of_columns():
     frame = table(**{"a,b": [1, 2], "a": [1, 2], "b": [1, 2]})
     assert target_columns(frame, "a,b") == ("a,b",)
