@@ -14,6 +14,7 @@ from rowlock.errors import ConfigError, RunExistsError
 from rowlock.run_state import write_state
 from rowlock.training import Config
 from rowlock.training.data import prepare, truth_of
+from rowlock.training.fits import require_fit
 from rowlock.training.folder import RUN, RunFolder, read_config
 from rowlock.training.metrics import MAIN, area_under_curve, measure
 from rowlock.training.spec import Spec
@@ -353,6 +354,42 @@ def test_the_spec_comes_back_from_its_file_as_it_was(frame, tmp_path):
     (tmp_path / "spec.json").write_text("{}")
     with pytest.raises(ConfigError, match="not a data spec"):
         Spec.load(tmp_path / "spec.json")
+
+
+@pytest.mark.parametrize(
+    ("target", "values", "message"),
+    [
+        (Target("classes", ("t",), ("cat", "dog")), ["cat", "lynx", "lynx"], "2 .* 't' hold 'lynx', which is no class"),
+        (Target("classes", ("t",), ("cat", "dog")), ["cat", None, "dog"], "1 row.s. have no target in 't'"),
+        (Target("classes", ("t",), ("cat", "dog")), [["cat"], [], []], "held classes, and holds list"),
+        (Target("classes", ("t",), ("1", "2")), [1, 2, 1], "3 .* hold 1, 2, which is no class of the run .'1', '2'."),
+        (Target("classes", ("t",), (1, 2)), [1.0, 2.5, 2.0], "1 .* hold 2.5, which"),
+        (Target("labels", ("t",), ("a", "b")), [["a"], ["c", "b"], []], "hold 'c', which is no label"),
+        (Target("labels", ("t",), ("a", "b")), ["a", "b", "a"], "held lists of labels, and holds string"),
+        (Target("labels", ("t", "u"), ("t", "u")), [0, 3, 1], "'t' hold 3, which is no yes or no"),
+        (Target("quantity", ("t",)), ["low", "high", "low"], "held numbers, and holds string"),
+    ],
+)
+def test_a_target_that_is_not_the_models_is_told_before_predicting(target, values, message):
+    frame = table(t=values, u=[0, 1, 0])
+    spec = Spec({}, target, None, None)
+    require_fit(spec, frame)
+    with pytest.raises(ConfigError, match=message):
+        require_fit(spec, frame, with_target=True)
+
+
+def test_a_target_with_the_models_classes_fits_however_it_is_stored():
+    flags = Target("labels", ("t", "u"), ("t", "u"))
+    for target, values in (
+        (Target("classes", ("t",), ("cat", "dog")), pa.array(["dog", "dog"]).dictionary_encode()),
+        (Target("classes", ("t",), (1, 2)), [1.0, 2.0]),
+        (Target("classes", ("t",), (False, True)), [True, True]),
+        (Target("labels", ("t",), ("a", "b")), [["a"], []]),
+        (flags, [0.0, 1.0]),
+        (flags, [True, False]),
+        (Target("quantity", ("t",)), [3, 4]),
+    ):
+        require_fit(Spec({}, target, None, None), table(t=values, u=[0, 1]), with_target=True)
 
 
 def test_labels_in_lists_are_delivered_as_zeros_and_ones(frame):
