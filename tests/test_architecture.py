@@ -37,7 +37,7 @@ LAYERS = [
     "inputs",
     "bad_rows batch",
     "fingerprints fitting gathering masks plan roles sampling selection split",
-    "split_table",
+    "run_state split_table",
     "meanings",
     "dataset_facts dataset_views",
     "dataset_parts",

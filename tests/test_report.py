@@ -7,6 +7,7 @@ import html.parser
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -342,6 +343,28 @@ def test_mistakes_are_shown_with_their_categories_and_what_was_missing_or_rare(t
     assert {one.column for one in found.findings.explanation.columns} == {"age", "breed"}
 
 
+def test_columns_of_text_are_shown_by_category_and_a_missing_number_as_the_mean_of_training(data, tmp_path):
+    """A category that only tested rows have is none of the run's, as it was in training."""
+    frame = pd.read_parquet(data / "animals.parquet")
+    frame["breed"] = [("pug", "collie", "beagle")[row % 3] for row in range(NUM_ROWS)]
+    config = Config(columns=["age", "breed"], target="price", key="object_id", epochs=1, split=(0.6, 0.2, 0.2))
+    tested = train(frame, config, tmp_path / "first").part_of(frame, "test")["object_id"].tolist()
+    ages, breeds = frame["age"].to_numpy().copy(), frame["breed"].to_numpy().copy()
+    places = [frame["object_id"].tolist().index(key) for key in tested[:2]]
+    ages[places[0]], breeds[places[1]] = np.nan, "lynx"
+    frame = frame.assign(age=ages, breed=breeds)
+    run = train(frame, config, tmp_path / "run")
+    found = report(tmp_path / "run", frame, worst=100, explain=True)
+    assert found.notes == []
+    shown = {one["key"] for one in found.to_dict()["mistakes"]}
+    assert sorted(shown) == sorted(tested)
+    values = {one.key: one.values for one in found.findings.mistakes}
+    mean = rl.ColumnStatistics.from_dict(run.spec.inputs["columns"]["statistics"]).mean[0]
+    assert values[tested[0]] == (f"age {mean:.4g}", f"breed {breeds[places[0]]}")
+    assert values[tested[1]] == (f"age {ages[places[1]]:.4g}", "breed (none)")
+    assert re.search(r"columns of the table.*?age, breed.*?>4<", found.html, re.DOTALL)
+
+
 # the command
 
 
@@ -395,6 +418,13 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
         report(tmp_path)
     with pytest.raises(ConfigError, match="500"):
         report(tmp_path, worst=501)
+
+
+def test_the_missing_run_is_told_before_the_page_that_is_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "report.html").write_text("mine")
+    assert "there is no run in nope" in invoke("report", "nope", code=2).output.replace("\n", " ")
+    assert (tmp_path / "report.html").read_text() == "mine"
 
 
 def test_json_goes_to_a_pipe_and_a_locale_without_unicode_gets_ascii(merged, tmp_path):

@@ -300,6 +300,12 @@ def test_explain_finds_the_inputs_and_the_column_that_matter(merged, data, tmp_p
     assert run.explain(frame, rows=50, columns=0).num_rows == 50
     with pytest.raises(ConfigError, match="'label', the target"):
         run.explain(frame.drop(columns="label"))
+    frame.loc[[3, 5], "label"] = "lynx"
+    frame.to_parquet(tmp_path / "lynx.parquet")
+    command = ["predict", out, tmp_path / "lynx.parquet", tmp_path / "lynx-out.parquet"]
+    assert "2 row(s) of the target 'label' hold 'lynx', which is no class" in invoke(*command, "--explain", code=2)
+    assert not (tmp_path / "lynx-out.parquet").exists()
+    invoke(*command)  # without it the target is no matter
 
 
 @pytest.mark.slow

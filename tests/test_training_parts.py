@@ -11,8 +11,10 @@ import pytest
 
 import rowlock as rl
 from rowlock.errors import ConfigError, RunExistsError
+from rowlock.run_state import write_state
 from rowlock.training import Config
 from rowlock.training.data import prepare, truth_of
+from rowlock.training.fits import require_fit
 from rowlock.training.folder import RUN, RunFolder, read_config
 from rowlock.training.metrics import MAIN, area_under_curve, measure
 from rowlock.training.spec import Spec
@@ -77,6 +79,31 @@ def test_a_target_with_nothing_to_learn_is_refused(values, message):
     frame = table(t=values)
     with pytest.raises(ConfigError, match=message):
         require_learnable(frame, find_target(frame, ("t",)))
+
+
+def ids(num_alone, num_rows):
+    return [f"n{row}" if row < num_alone else "often" for row in range(num_rows)]
+
+
+@pytest.mark.parametrize("kind", ["text", "dictionary", "whole", "float"])
+@pytest.mark.parametrize("task", ["auto", "classes"])
+def test_an_id_is_no_target_whatever_the_task_is_said_to_be(kind, task):
+    values = pa.array(ids(16, 30))
+    if kind in {"whole", "float"}:
+        values = pa.array([float(row) if row < 16 else 99.0 for row in range(30)])
+        values = values.cast(pa.int64()) if kind == "whole" else values
+        task = "classes"
+    frame = table(name=values.dictionary_encode() if kind == "dictionary" else values)
+    message = "column 'name' cannot be predicted: of 30 rows 16 have a class that no other row has, such as"
+    with pytest.raises(ConfigError, match=message) as told:
+        require_learnable(frame, find_target(frame, ("name",), task))
+    assert ("--task quantity" in str(told.value)) == (kind in {"whole", "float"})
+
+
+def test_rare_classes_and_a_few_rows_are_no_ids():
+    for values in (ids(15, 30), ids(20, 20), [*ids(15, 30), None]):
+        frame = table(name=values)
+        require_learnable(frame, find_target(frame, ("name",)))
 
 
 def test_a_target_is_a_column_even_with_a_comma_in_its_name_else_a_list_of_columns():
@@ -214,6 +241,35 @@ def test_a_folder_of_another_run_or_of_something_else_is_refused_and_left_as_it_
     assert (folder.path / "my-notes.txt").exists()
 
 
+def test_a_run_that_ended_before_anything_was_trained_gives_its_folder_to_the_corrected_one(tmp_path, frame):
+    data = rl.Dataset(frame, {"facts": rl.Columns(["age"])}, key="object_id")
+    folder = RunFolder(tmp_path / "run")
+    assert folder.begin(Config(columns=["age"], target="label"), {}, data, overwrite=False) == ""
+    loader = data.batches(2)
+    write_state(folder.file("checkpoint.state"), {"loader": loader.state_dict()}, {})
+    folder.release()
+    same = Config(columns=["age"], target="label")
+    corrected = Config(columns=["age"], target="label", root="photos")
+    assert folder.begin(same, {}, data, overwrite=False) == ""
+    folder.release()
+    write_state(folder.file("checkpoint.state"), {"loader": loader.state_dict()}, {})
+    said = folder.begin(corrected, {}, data, overwrite=False)
+    folder.release()
+    assert "ended before anything was trained; this one takes its place (root was not given, is photos)" in said
+    assert "\n" not in said
+    assert read_config(folder.file(RUN))[0] == corrected
+    assert not folder.file("checkpoint.state").exists()
+    next(iter(loader))
+    write_state(folder.file("checkpoint.state"), {"loader": loader.state_dict()}, {})
+    loader.close()
+    with pytest.raises(RunExistsError, match="root was photos, is not given"):
+        folder.begin(same, {}, data, overwrite=False)
+    folder.release()
+    folder.file("checkpoint.state").write_bytes(b"damaged")  # nobody knows what it was: it is not removed
+    with pytest.raises(RunExistsError, match="root was photos"):
+        folder.check(same, overwrite=False)
+
+
 def rows_of(frame, **more):
     return prepare(Config(columns=["age"], target="label", key="object_id", split=(0.6, 0.2, 0.2), **more), frame)
 
@@ -298,6 +354,42 @@ def test_the_spec_comes_back_from_its_file_as_it_was(frame, tmp_path):
     (tmp_path / "spec.json").write_text("{}")
     with pytest.raises(ConfigError, match="not a data spec"):
         Spec.load(tmp_path / "spec.json")
+
+
+@pytest.mark.parametrize(
+    ("target", "values", "message"),
+    [
+        (Target("classes", ("t",), ("cat", "dog")), ["cat", "lynx", "lynx"], "2 .* 't' hold 'lynx', which is no class"),
+        (Target("classes", ("t",), ("cat", "dog")), ["cat", None, "dog"], "1 row.s. have no target in 't'"),
+        (Target("classes", ("t",), ("cat", "dog")), [["cat"], [], []], "held classes, and holds list"),
+        (Target("classes", ("t",), ("1", "2")), [1, 2, 1], "3 .* hold 1, 2, which is no class of the run .'1', '2'."),
+        (Target("classes", ("t",), (1, 2)), [1.0, 2.5, 2.0], "1 .* hold 2.5, which"),
+        (Target("labels", ("t",), ("a", "b")), [["a"], ["c", "b"], []], "hold 'c', which is no label"),
+        (Target("labels", ("t",), ("a", "b")), ["a", "b", "a"], "held lists of labels, and holds string"),
+        (Target("labels", ("t", "u"), ("t", "u")), [0, 3, 1], "'t' hold 3, which is no yes or no"),
+        (Target("quantity", ("t",)), ["low", "high", "low"], "held numbers, and holds string"),
+    ],
+)
+def test_a_target_that_is_not_the_models_is_told_before_predicting(target, values, message):
+    frame = table(t=values, u=[0, 1, 0])
+    spec = Spec({}, target, None, None)
+    require_fit(spec, frame)
+    with pytest.raises(ConfigError, match=message):
+        require_fit(spec, frame, with_target=True)
+
+
+def test_a_target_with_the_models_classes_fits_however_it_is_stored():
+    flags = Target("labels", ("t", "u"), ("t", "u"))
+    for target, values in (
+        (Target("classes", ("t",), ("cat", "dog")), pa.array(["dog", "dog"]).dictionary_encode()),
+        (Target("classes", ("t",), (1, 2)), [1.0, 2.0]),
+        (Target("classes", ("t",), (False, True)), [True, True]),
+        (Target("labels", ("t",), ("a", "b")), [["a"], []]),
+        (flags, [0.0, 1.0]),
+        (flags, [True, False]),
+        (Target("quantity", ("t",)), [3, 4]),
+    ):
+        require_fit(Spec({}, target, None, None), table(t=values, u=[0, 1]), with_target=True)
 
 
 def test_labels_in_lists_are_delivered_as_zeros_and_ones(frame):

@@ -61,9 +61,9 @@ def predict(
             "--explain", help="Say too which inputs and columns matter (needs the target); beside OUT, as .explain.csv."
         ),
     ] = False,
-    explain_rows: Annotated[int, typer.Option(help="At most so many rows for that, by chance.")] = 2000,
-    explain_columns: Annotated[int, typer.Option(help="Columns an input that are measured in full.")] = 20,
-    explain_repeats: Annotated[int, typer.Option(help="Permutations of each.")] = 5,
+    explain_rows: Annotated[int, typer.Option(min=2, help="At most so many rows for that, by chance.")] = 2000,
+    explain_columns: Annotated[int, typer.Option(min=0, help="Columns an input that are measured in full.")] = 20,
+    explain_repeats: Annotated[int, typer.Option(min=1, help="Permutations of each.")] = 5,
     seed: Annotated[int, typer.Option(help="Seed of the permutations.")] = 0,
 ) -> None:
     """Predict for every row of a table, once and in its order; refuses data that the model was not made for."""

@@ -59,7 +59,9 @@ def report(
     from rowlock.cli.predict import root_for, stores_of
     from rowlock.reporting import report as look_at
     from rowlock.reporting.report import check_page
+    from rowlock.training.folder import RunFolder
 
+    RunFolder(run).require_begun()
     page = out if out is not None or as_json else _PAGE
     if page is not None:
         check_page(page, overwrite=overwrite)

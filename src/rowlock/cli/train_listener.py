@@ -104,7 +104,7 @@ class TerminalListener(Listener):
         self._still()
         last = self._last
         if last is not None and last.is_best and last.number == last.of:
-            console.print("[dim]the last epoch was the best: more --epochs may give more[/]")
+            console.print("[dim]the last epoch was the best: more --epochs in a new folder (--out) may give more[/]")
         self._last = None
         console.print(f"\n[bold]{_measured_on(metrics)}[/]")
         console.print(metrics_table(metrics))

@@ -16,8 +16,8 @@ from rowlock.keras.blank import build
 from rowlock.keras.callback_states import append_to_logs, load_states, states_of
 from rowlock.keras.generators import random_state
 from rowlock.keras.model_facts import differences, facts_of_model
-from rowlock.keras.state_file import RunState, read_state, write_state
 from rowlock.keras.variables import load_variables, variables_of
+from rowlock.run_state import RunState, read_state, write_state
 
 if TYPE_CHECKING:
     import os

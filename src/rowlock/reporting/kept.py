@@ -110,8 +110,7 @@ def read_kept(path: str | os.PathLike[str]) -> Kept:
         There is no run.
     """
     folder = RunFolder(path)
-    if not folder.was_begun:
-        raise ConfigError(f"there is no run in {folder.path}: it has no {names.RUN}")
+    folder.require_begun()
     config, told = read_config(folder.file(names.RUN))
     kept = Kept(folder, config, told)
     kept.spec = _tried(kept, names.SPEC, lambda: Spec.load(folder.file(names.SPEC)))

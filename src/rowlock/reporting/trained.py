@@ -10,6 +10,8 @@ from rowlock.reporting.markup import Raw, facts, folded, markup, section, table
 from rowlock.reporting.opening import PARTS_IN_WORDS
 from rowlock.training import Config
 from rowlock.training import folder as names
+from rowlock.training.config import COLUMNS
+from rowlock.training.spec import columns_width
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -93,7 +95,9 @@ def _inputs(found: Findings) -> Iterator[tuple[Any, ...]]:
         joined = f", by {config.join[name]!r}" if name in config.join else ""
         yield name, f"features, {kind}", f"{store}{joined}", f"{told[name]['num_columns']:,}" if name in told else ""
     if config.columns:
-        yield "columns", "numbers of the table", ", ".join(config.columns), len(config.columns)
+        width = f"{columns_width(told[COLUMNS]):,}" if COLUMNS in told else ""
+        what = "numbers of the table" if not told.get(COLUMNS, {}).get("categories") else "columns of the table"
+        yield COLUMNS, what, ", ".join(config.columns), width
 
 
 def _options(config: Config) -> Iterator[tuple[str, Any]]:

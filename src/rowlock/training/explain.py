@@ -20,7 +20,7 @@ from rowlock.training.data import arrow_table, truth_of
 from rowlock.training.fits import require_fit
 from rowlock.training.metrics import MAIN, measure, row_losses
 from rowlock.training.target_inputs import input_of
-from rowlock.training.targets import rows_without_target, whole_classes
+from rowlock.training.targets import whole_classes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,12 +126,6 @@ def explain(
 def _dataset(spec: Spec, frame: Any, rows: int | None, seed: int) -> rl.Dataset:
     table = arrow_table(frame, spec.key)
     require_fit(spec, table, with_target=True)
-    lacking = rows_without_target(table, spec.target.columns)
-    if lacking.any():
-        raise ConfigError(
-            f"{int(lacking.sum()):,} rows have no target in {spec.target.name!r}, so nothing can be compared: leave"
-            " them out"
-        )
     table = whole_classes(table, spec.target)
     data = rl.Dataset(table, spec.rl_inputs(), input_of(spec.target), key=spec.key)
     if rows is not None and rows < len(data):

@@ -11,6 +11,7 @@ from rowlock.errors import ConfigError, RowlockError
 from rowlock.inputs.matrices import open_matrix
 from rowlock.training.column_inputs import category_columns, rows_with, values_of
 from rowlock.training.spec import key_type
+from rowlock.training.target_fits import target_differences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,7 +33,7 @@ def require_fit(spec: Spec, table: pa.Table, *, with_target: bool = False) -> No
     spec : Spec
     table : pyarrow.Table
     with_target : bool
-        Whether the column of the target is needed too.
+        Whether the column of the target is needed too, with classes or labels of the run in every row.
 
     Raises
     ------
@@ -44,7 +45,8 @@ def require_fit(spec: Spec, table: pa.Table, *, with_target: bool = False) -> No
         check = {"images": _images, "features": _features, "columns": _columns}[told["kind"]]
         wrong += [f"input {name!r}: {what}" for what in check(spec, told, table)]
     if with_target:
-        wrong += [what for column in spec.target.columns for what in _lacking(table, column, "the target")]
+        lacking = [what for column in spec.target.columns for what in _lacking(table, column, "the target")]
+        wrong += lacking or target_differences(spec.target, table)
     if wrong:
         raise ConfigError(
             "the data do not fit the model: " + "; ".join(wrong) + ". Nothing was read or written. The run's spec.json"

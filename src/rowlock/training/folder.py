@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import tomli_w
 
 from rowlock.errors import ConfigError, RunExistsError
+from rowlock.run_state import has_trained
 from rowlock.store.disk.files import write_bytes, write_json
 from rowlock.training.config import Config
 
@@ -67,10 +68,20 @@ class RunFolder:
         """Whether a run is in it."""
         return self.file(RUN).exists()
 
+    def require_begun(self) -> None:
+        """Refuse a folder without a run.
+
+        Raises
+        ------
+        ConfigError
+        """
+        if not self.was_begun:
+            raise ConfigError(f"there is no run in {self.path}: it has no {RUN}")
+
     @property
     def has_progress(self) -> bool:
         """Whether anything was trained in it: what only failed to begin may begin otherwise."""
-        return any(self.file(name).exists() for name in (STATE, HISTORY, METRICS))
+        return self.file(HISTORY).exists() or self.file(METRICS).exists() or has_trained(self.file(STATE))
 
     def check(self, config: Config, *, overwrite: bool) -> None:
         """Refuse a folder that another run, or something else, is in; before any work.
@@ -102,8 +113,13 @@ class RunFolder:
                 " another folder (--out), or --overwrite to remove that run."
             )
 
-    def begin(self, config: Config, facts: Mapping[str, Any], data: Dataset, *, overwrite: bool) -> None:
+    def begin(self, config: Config, facts: Mapping[str, Any], data: Dataset, *, overwrite: bool) -> str:
         """Take the folder, and write down what is run in it; or see that the run in it is this one.
+
+        Returns
+        -------
+        str
+            What is to be said: that another run had failed in it before anything was trained; mostly nothing.
 
         Raises
         ------
@@ -118,11 +134,11 @@ class RunFolder:
                 raise
             raise ConfigError(f"a run cannot be kept in {self.path}: {error.strerror or error}") from error
         self.check(config, overwrite=overwrite)
-        if overwrite:
-            self._empty()
         if overwrite or not self.has_progress:
+            said = "" if overwrite else self._failed_before(config)
+            self._empty()  # also the state from before the first step, which would be another model's
             self._write_run({**facts, "options": config.to_dict(), "data": dict(data.fingerprints)})
-            return
+            return said
         _, content = read_config(self.file(RUN))
         changes = data.changes_since(content.get("data", {}))
         if changes:
@@ -132,6 +148,16 @@ class RunFolder:
             )
         if content["options"] != config.to_dict():
             self._write_run({**content, "options": config.to_dict()})
+        return ""
+
+    def _failed_before(self, config: Config) -> str:
+        """Return what is otherwise than in the run that failed here before anything was trained."""
+        try:
+            differing = config.differences(read_config(self.file(RUN))[0])
+        except ConfigError:  # none, or one that was cut off
+            return ""
+        told = f"{self.path} held a run that ended before anything was trained; this one takes its place"
+        return f"{told} ({'; '.join(differing)})" if differing else ""
 
     def _write_run(self, content: dict[str, Any]) -> None:
         write_bytes(self.file(RUN), (_HEAD + tomli_w.dumps(content)).encode())

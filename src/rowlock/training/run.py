@@ -65,8 +65,7 @@ class Run:
             There is no finished run.
         """
         folder = RunFolder(path)
-        if not folder.was_begun:
-            raise ConfigError(f"there is no run in {folder.path}: it has no {names.RUN}")
+        folder.require_begun()
         if not folder.is_complete:
             raise ConfigError(
                 f"the run in {folder.path} is not finished. To go on: rowlock train --config {folder.file(names.RUN)}"

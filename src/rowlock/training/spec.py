@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rowlock.training.config import Config
     from rowlock.training.data import Prepared
 
-__all__ = ["Spec", "columns_of", "key_type"]
+__all__ = ["Spec", "columns_of", "columns_width", "key_type"]
 
 FORMAT: Final = "rowlock-spec-1"
 
@@ -133,6 +133,11 @@ class Spec:
         if self.mean is None or self.std is None:
             return predicted
         return np.asarray(predicted, np.float64) * self.std + self.mean
+
+
+def columns_width(told: Mapping[str, Any]) -> int:
+    """Return how many numbers columns of a table give a row: one each, of categories one for each category."""
+    return sum(len(told["categories"].get(name, ".")) for name in told["columns"])
 
 
 def key_type(table: pa.Table, column: str) -> str:

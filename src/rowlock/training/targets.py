@@ -30,6 +30,9 @@ __all__ = [
 Task = Literal["classes", "labels", "quantity"]
 TASKS: Final = ("auto", "classes", "labels", "quantity")
 
+_ID_ROWS: Final = 20
+"""In more rows than this, classes that mostly come once are ids."""
+
 MOST_CLASSES: Final = 100
 """Whole numbers of more different values than this are a quantity, unless somebody says otherwise."""
 
@@ -126,12 +129,14 @@ def require_learnable(table: pa.Table, target: Target) -> None:
     Raises
     ------
     ConfigError
-        One class alone, no label at all, or a constant.
+        One class alone, no label at all, or a constant; classes of which most rows have one of their own: an id.
     """
     name, classes = target.columns[0], target.classes
     if target.task == "classes" and len(classes) < 2:
         what = f"only {classes[0]!r} in all {table.num_rows:,} rows" if classes else "no value at all"
         raise ConfigError(f"column {name!r} holds {what}: with one class there is nothing to learn")
+    if target.task == "classes":
+        _refuse_id(table, name)
     if target.task == "labels" and not classes:
         raise ConfigError(f"column {name!r} holds empty lists only: there is no label to learn")
     for column in target.columns if target.task == "quantity" else ():
@@ -139,6 +144,20 @@ def require_learnable(table: pa.Table, target: Target) -> None:
             raise ConfigError(
                 f"column {column!r} has the same value in all {table.num_rows:,} rows: there is nothing to learn"
             )
+
+
+def _refuse_id(table: pa.Table, name: str) -> None:
+    counts = pc.value_counts(pc.drop_null(table.column(name)))
+    values, rows = counts.field("values"), counts.field("counts")
+    num_rows, alone = int(pc.sum(rows).as_py()), values.filter(pc.equal(rows, 1))
+    if num_rows <= _ID_ROWS or 2 * len(alone) <= num_rows:
+        return
+    numbers = "" if _kind(table, name) == "text" else ", or of numbers say --task quantity"
+    raise ConfigError(
+        f"column {name!r} cannot be predicted: of {num_rows:,} rows {len(alone):,} have a class that no other row has,"
+        f" such as {alone[0].as_py()!r}. That is an id or free text, and tells nothing that holds for other rows. Name"
+        f" a column whose values come again in other rows (--target){numbers}"
+    )
 
 
 def whole_classes(table: pa.Table, target: Target) -> pa.Table:

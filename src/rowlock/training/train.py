@@ -80,8 +80,10 @@ def train(
     prepared = prepare(config, frame)
     try:
         facts = dict(source or {})
-        folder.begin(config, facts | {"versions": _versions(backend)}, prepared.train, overwrite=overwrite)
+        said = folder.begin(config, facts | {"versions": _versions(backend)}, prepared.train, overwrite=overwrite)
         try:
+            if said:
+                listener.note(said)
             run = _trained(folder, config, prepared, listener, backend)
             if config.ablate:
                 from rowlock.training.ablation import ablate  # noqa: PLC0415 - it needs this module

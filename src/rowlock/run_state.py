@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rowlock.arrays import AnyArray
 
-__all__ = ["RunState", "read_state", "write_state"]
+__all__ = ["RunState", "has_trained", "read_state", "write_state"]
 
 _FACTS = "facts"
 
@@ -73,3 +73,18 @@ def read_state(path: Path) -> RunState:
             f"{path} is no state of a run, or damaged: {error}. Nothing was changed. Move it away to begin anew."
         ) from error
     return RunState(facts, arrays)
+
+
+def has_trained(path: Path) -> bool:
+    """Return whether a state is of after the first step; of a file that cannot be read, nobody may say that it is not.
+
+    A run saves its state before it begins as well. Only the facts are read, whatever the model weighs.
+    """
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as members:
+            loader = json.loads(members[_FACTS].tobytes())["loader"]
+        return bool(loader["epoch"] or loader["rows_delivered"])
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return True
