@@ -104,7 +104,7 @@ def _told(found: Findings) -> str:
         return paragraph(f"Without a validation part the weights of the last epoch, {last}, are kept.")
     text = f"The ring marks epoch {best}, whose validation loss is lowest: its weights are kept."
     if kept.metrics is not None and best == last == kept.config.epochs:
-        text += " It is the last one allowed, so more epochs might still be better (--epochs)."
+        text += " It is the last one allowed, so more epochs might still be better (--epochs, in a new folder)."
     elif kept.metrics is not None and last < kept.config.epochs:
         text += f" Training ended after epoch {last}, since {kept.config.patience} epochs brought no better one."
     return paragraph(text)
