@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pandas as pd
@@ -456,6 +457,7 @@ def test_ctrl_c_leaves_no_page(merged, tmp_path):
     )
     try:
         writing = os.open(tmp_path / "t.parquet", os.O_WRONLY)
+        time.sleep(0.5)  # between opening and reading, Python would see the signal after the reading only
         running.send_signal(signal.SIGINT)
         _, errors = running.communicate(timeout=60)
         os.close(writing)
