@@ -3,6 +3,7 @@ PYTHON ?= python3
 PIP = -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 VENV ?= .venv
 DEMO_VENV ?= .venv-demo
+JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-core test-frameworks test-fast check format bench docs clean
@@ -14,8 +15,8 @@ demo: $(DEMO_VENV)/done ## make a small data set, train three models on it, prin
 	$(DEMO_VENV)/bin/rowlock demo
 
 test: $(VENV)/done ## every test; those with Keras on each backend (demo and examples on TensorFlow), other frameworks once
-	@echo "Two parts run side by side, some 20 minutes on two cores; what each says appears when it ends."
-	$(MAKE) --jobs=2 --output-sync=line test-core test-frameworks
+	@echo "Two parts, some 20 minutes on two cores: $(JOBS) at a time; of more than one, what each says appears when it ends."
+	$(MAKE) --jobs=$(JOBS) --output-sync=line test-core test-frameworks
 
 test-core: $(VENV)/done ## the first part of them: whatever needs no framework
 	$(VENV)/bin/python -m pytest -m "not framework and not adapter"
