@@ -153,10 +153,24 @@ def _deal_few(lanes, out):
 # One each for grey and RGB: the number of lanes must be a constant.
 
 
+def _of_its_own(lanes: Any, signature: Any) -> Any:
+    """Return a decorator like `numba.njit`, under a name of its own for each number of lanes.
+
+    Numba keeps functions of one name and line in numbered files of one index, which two processes that compile at the
+    same time may number alike: one of them would then find the other number of lanes under its own.
+    """
+
+    def compiled(function):
+        function.__qualname__ = f"{function.__qualname__}_{lanes}"
+        return numba.njit(signature, nogil=True, cache=True)(function)
+
+    return compiled
+
+
 def _mix_4(lanes: Any) -> Any:
     two, three = uintp(2) * lanes, uintp(3) * lanes
 
-    @numba.njit(types.void(_LINE, _STARTS, _TABLE, _LINE_OUT), nogil=True, cache=True)
+    @_of_its_own(lanes, types.void(_LINE, _STARTS, _TABLE, _LINE_OUT))
     def mix_4(columns, starts, weights, out):
         for x in range(uintp(starts.size)):
             w0, w1, w2, w3 = weights[x, 0], weights[x, 1], weights[x, 2], weights[x, 3]
@@ -173,7 +187,7 @@ def _mix_4(lanes: Any) -> Any:
 def _mix_6(lanes: Any) -> Any:
     two, three, four, five = uintp(2) * lanes, uintp(3) * lanes, uintp(4) * lanes, uintp(5) * lanes
 
-    @numba.njit(types.void(_LINE, _STARTS, _TABLE, _LINE_OUT), nogil=True, cache=True)
+    @_of_its_own(lanes, types.void(_LINE, _STARTS, _TABLE, _LINE_OUT))
     def mix_6(columns, starts, weights, out):
         for x in range(uintp(starts.size)):
             w0, w1, w2 = weights[x, 0], weights[x, 1], weights[x, 2]
@@ -192,7 +206,7 @@ def _mix_6(lanes: Any) -> Any:
 def _mix_more(lanes: Any) -> Any:
     two, three = uintp(2) * lanes, uintp(3) * lanes
 
-    @numba.njit(types.void(_LINE, _STARTS, _TABLE, _SUMS, _LINE_OUT), nogil=True, cache=True)
+    @_of_its_own(lanes, types.void(_LINE, _STARTS, _TABLE, _SUMS, _LINE_OUT))
     def mix_more(columns, starts, weights, sums, out):
         _clear(sums)
         for k in range(uintp(0), uintp(weights.shape[1]), uintp(4)):
