@@ -94,7 +94,7 @@ class _Part:
         if isinstance(frame, nw.DataFrame):
             return _Part._of_frame(frame)
         refuse_masked(what, matrix)
-        array = np.asarray(matrix)
+        array = matrix if isinstance(matrix, np.memmap) else np.asarray(matrix)  # whose pages are let go of
         return _Part._checked(array, array.shape, array.dtype, None)
 
     @staticmethod
