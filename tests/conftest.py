@@ -38,6 +38,15 @@ def _numba_cache():
 os.environ.setdefault("NUMBA_CACHE_DIR", _numba_cache())
 
 
+@pytest.fixture(autouse=True)
+def no_framework_comes_in_unmarked(request):
+    """Fail a test without a mark that loads a framework: its threads would disturb the tests after it that fork."""
+    frameworks = {"jax", "torch", "tensorflow"} - set(sys.modules)
+    yield
+    is_marked = any(request.node.get_closest_marker(mark) for mark in ("framework", "adapter"))
+    assert is_marked or not frameworks & set(sys.modules), "it loads a framework: mark it framework or adapter"
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(5)

@@ -65,6 +65,7 @@ def test_batches_that_the_memory_budget_does_not_hold_are_refused_when_they_are_
             few.batches(1000, engine=engine, last="pad")
 
 
+@pytest.mark.adapter
 @pytest.mark.parametrize("sharding", [3, "data", {"n": None}, [1, 2]])
 def test_what_is_no_sharding_of_jax_is_refused(sharding):
     pytest.importorskip("jax")

@@ -59,7 +59,9 @@ def batches_of(loader, form):
     return loader
 
 
-@pytest.mark.parametrize("form", ["bare", "torch", "jax"])
+@pytest.mark.parametrize(
+    "form", ["bare", *(pytest.param(form, marks=pytest.mark.adapter) for form in ("torch", "jax"))]
+)
 @pytest.mark.parametrize("prefetch", [0, 3])
 def test_threads_that_share_an_iterator_get_each_row_once_and_all_end(form, prefetch):
     num_epochs = 60 if form == "bare" else 10
