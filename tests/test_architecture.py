@@ -16,6 +16,8 @@ LAYERS = [
     "arguments backend memory meter processors",
     "blocks private_folder retries text_offsets",
     "join_kernels key_kernels permutation_kernel split_kernel",
+    "text_array",
+    "key_values",
     "keys permutation",
     "list_columns near_keys orders store.disk store.progress",
     "store.commit",

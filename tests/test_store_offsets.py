@@ -20,6 +20,7 @@ from rowlock import key_kernels
 from rowlock.errors import SourceError, StoreCorruptError
 from rowlock.keys import Keys
 from rowlock.sources.csr import checked_indptr
+from rowlock.text_array import TextArray
 
 GUARD = 64
 DATA = np.frombuffer("ab cdé fghijkl mnopqrstu".encode(), np.uint8)
@@ -62,7 +63,7 @@ def test_loops_over_text_count_what_cannot_be_read_and_hash_the_rest(offsets, ro
 
 
 def hash_of(text):
-    return Keys(None, np.frombuffer(text, np.uint8), np.array([0, len(text)])).hash()[0]
+    return TextArray(np.frombuffer(text, np.uint8), np.array([0, len(text)])).hash()[0]
 
 
 @given(offset_lists, row_lists, st.data())
@@ -87,7 +88,7 @@ def test_text_that_cannot_be_read_equals_nothing(offsets, left, right):
 
 @given(offset_lists, st.data())
 def test_keys_are_taken_as_they_are_or_refused_as_a_whole(offsets, data):
-    keys = Keys(None, DATA, offsets, "/a/store.zarr")
+    keys = Keys(TextArray(DATA, offsets, "/a/store.zarr"))
     rows = np.array(
         data.draw(st.lists(st.integers(0, max(0, len(keys) - 1)), max_size=9 * min(1, len(keys)))), np.int64
     )

@@ -9,6 +9,7 @@ from rowlock.store.commit.addresses import shown_path
 from rowlock.store.commit.format import chunk_name
 from rowlock.store.disk.mapped import map_file
 from rowlock.store.index.key_index import SortedRun
+from rowlock.text_array import TextArray
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,10 +26,10 @@ def map_keys(path: Path, kind: KeyKind, num_rows: int, key_bytes: int, get: GetF
     source = str(shown_path(path))
     if kind == "int":
         numbers = get(path / "keys" / chunk_name(0), 8 * num_rows, random=False)
-        return Keys(numbers.view("<i8"), source=source)
+        return Keys(numbers.view("<i8"))
     data = get(path / "key_bytes" / chunk_name(0), key_bytes, random=False)
     offsets = get(path / "key_offsets" / chunk_name(0), 8 * (num_rows + 1), random=False)
-    return Keys(None, data, offsets.view("<i8"), source)
+    return Keys(TextArray(data, offsets.view("<i8"), source))
 
 
 def map_run(path: Path, run: Run, get: GetFile = map_file) -> SortedRun:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rowlock.errors import KeyTypeError, StoreCorruptError
-from rowlock.keys import Keys, numbers_of
+from rowlock.keys import Keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -139,8 +139,8 @@ class KeyIndex:
         locate(run.hashes, hashes, places)
         places_inside = np.minimum(places, len(run) - 1)
         candidates = np.flatnonzero((places < len(run)) & (run.hashes[places_inside] == hashes))
-        if len(candidates) and query.numbers is not None:
-            stored_numbers = numbers_of(self._stored())
+        if len(candidates) and query.kind == "int":
+            stored_numbers = self._stored().numbers
             if match_numbers(run.hashes, run.rows, stored_numbers, places, hashes, order, query.numbers, found):
                 raise self._damaged(run, rows=_not_of_their_hash(run, stored_numbers))
             return  # numbers of one hash are one number

@@ -75,9 +75,9 @@ class OpenedStore:
         self._totals = map_statistics(path, commit, get)
         if self._keys is not None and len(self._keys) != commit.num_rows:
             raise StoreFormatError(f"{path} has {len(self._keys):,} keys for {commit.num_rows:,} rows")
-        numbers = None if self._keys is None else self._keys.numbers
+        numbers = self._keys.numbers if kind == "int" and self._keys is not None else _NO_NUMBERS
         factors = RowFactors.of(commit.uuid, commit.row_bytes)
-        self._proof = RowProof(factors, self._checks, _read_only(_NO_NUMBERS if numbers is None else numbers))
+        self._proof = RowProof(factors, self._checks, _read_only(numbers))
 
     @property
     def matrix_bytes(self) -> int:
@@ -239,8 +239,8 @@ class OpenedStore:
     ) -> tuple[UInt64Array, int, UInt64Array | None]:
         """Copy rows and return their checks, how many are wrong, and the key hashes they were bound to."""
         keys = self._keys
-        if key_hashes is None and keys is not None and keys.numbers is None and verify:
-            key_hashes = self._text_hashes(rows, keys)
+        if key_hashes is None and keys is not None and keys.kind == "text" and verify:
+            key_hashes = keys.text.hash_of(rows, bad_is_zero=True)  # 0 fails the check
         found = np.empty(len(rows), np.uint64)
         given = _read_only(_NONE if key_hashes is None else key_hashes)
         try:
@@ -248,13 +248,6 @@ class OpenedStore:
         except ReadFailedError as error:
             raise self._unreadable(error.row, error.__cause__) from error.__cause__
         return found, num_bad, key_hashes
-
-    def _text_hashes(self, rows: Int64Array, keys: Keys) -> UInt64Array:
-        from rowlock.key_kernels import hash_text  # noqa: PLC0415 - Numba is loaded on first use
-
-        hashes = np.empty(len(rows), np.uint64)
-        hash_text(keys.data, keys.offsets, rows, hashes)  # what cannot be read gets 0, and fails the check
-        return hashes
 
     def _wrong_rows(self, rows: Int64Array, out: AnyArray) -> Int64Array:
         found, num_bad, _ = self._copy(rows, out, None)

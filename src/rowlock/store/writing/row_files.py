@@ -104,10 +104,10 @@ class RowFiles:
         return self._files["key_bytes"].num_bytes if "key_bytes" in self._files else 0
 
     def _append_keys(self, keys: Keys) -> None:
-        if keys.numbers is not None:
+        if keys.kind == "int":
             self._files["keys"].append(np.ascontiguousarray(keys.numbers, "<i8"))
-        elif keys.offsets is not None:
-            edges = keys.offsets
+        else:
+            data, edges = keys.text.data, keys.text.offsets
             shift = self._num_key_bytes - edges[0]
-            self._files["key_bytes"].append(keys.data[edges[0] : edges[-1]])
+            self._files["key_bytes"].append(data[edges[0] : edges[-1]])
             self._files["key_offsets"].append((edges[1:] + shift).astype("<i8", copy=False))
