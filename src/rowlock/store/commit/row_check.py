@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from rowlock.arrays import AnyArray, Int64Array, UInt64Array
 
-__all__ = ["ROW_HASH", "RowFactors", "RowProof", "changed_digest"]
+__all__ = ["ROW_HASH", "RowCheck", "RowFactors", "RowProof", "changed_digest"]
 
 ROW_HASH = "multilinear32-1"
 """Name of the algorithm as it is written into a store; it never changes under this name."""
@@ -72,6 +72,40 @@ class RowProof:
     factors: RowFactors
     checks: UInt64Array
     numbers: Int64Array
+
+
+KernelArguments: TypeAlias = "tuple[AnyArray, np.uint64, UInt64Array, Int64Array, UInt64Array, bool, UInt64Array]"
+"""What each loop that decodes and checks rows takes last."""
+
+
+class RowCheck(NamedTuple):
+    """How the rows of one call are checked."""
+
+    proof: RowProof
+    key_hashes: UInt64Array
+    """Hash of the key that each row must have, uint64, shape (n,); empty: of what the proof says."""
+    found: UInt64Array
+    """Receives the check of what was read, uint64, shape (n,)."""
+    verify: bool
+    """Whether to check at all (benchmarks measure what it costs)."""
+
+    def part(self, piece: slice) -> RowCheck:
+        """Return the check of some of the rows."""
+        return RowCheck(self.proof, self.key_hashes[piece], self.found[piece], self.verify)
+
+    @property
+    def by_words(self) -> KernelArguments:
+        """For loops over whole rows, by 64-bit words."""
+        return self._arguments(self.proof.factors.factors)
+
+    @property
+    def by_half_words(self) -> KernelArguments:
+        """For loops over cells, by 32-bit words."""
+        return self._arguments(self.proof.factors.words)
+
+    def _arguments(self, factors: AnyArray) -> KernelArguments:
+        proof = self.proof
+        return factors, proof.factors.salt, proof.checks, proof.numbers, self.key_hashes, self.verify, self.found
 
 
 def changed_digest(digest: str, rows: Int64Array, before: UInt64Array, after: UInt64Array) -> str:

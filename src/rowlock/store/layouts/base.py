@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rowlock.arrays import AnyArray, Int64Array, UInt64Array
+    from rowlock.arrays import AnyArray, Int64Array
     from rowlock.store.commit.format import Commit
-    from rowlock.store.commit.row_check import RowProof
+    from rowlock.store.commit.row_check import RowCheck
 
 __all__ = ["Fault", "Layout", "MatrixReader", "MatrixWriter", "Nodes"]
 
@@ -31,28 +31,15 @@ class MatrixReader(Protocol):
 
     num_bytes: int
 
-    def gather(
-        self,
-        rows: Int64Array,
-        out: AnyArray,
-        proof: RowProof,
-        key_hashes: UInt64Array,
-        found: UInt64Array,
-        verify: bool,
-    ) -> int:
+    def gather(self, rows: Int64Array, out: AnyArray, check: RowCheck) -> int:
         """Write chosen rows into `out` (store's dtype, all columns, C-contiguous), and check each one.
 
         Parameters
         ----------
         rows : int64, shape (n,)
         out : shape (n, num_columns)
-        proof : RowProof
-        key_hashes : uint64, shape (n,) or empty
-            Hash of the key that each of `rows` must have; empty: of what the proof says.
-        found : uint64, shape (n,)
-            Receives the check of what was read; never the stored one if the row could not be read.
-        verify : bool
-            Whether to check at all (benchmarks measure what it costs).
+        check : RowCheck
+            ``check.found`` receives the check of what was read; never the stored one if the row could not be read.
 
         Returns
         -------

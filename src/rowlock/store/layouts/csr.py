@@ -26,9 +26,9 @@ from rowlock.store.disk.mapped import map_file
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rowlock.arrays import AnyArray, Int64Array, UInt64Array
+    from rowlock.arrays import AnyArray, Int64Array
     from rowlock.store.commit.format import Commit
-    from rowlock.store.commit.row_check import RowProof
+    from rowlock.store.commit.row_check import RowCheck
     from rowlock.store.layouts.base import Fault, MatrixReader, MatrixWriter, Nodes
 
 __all__ = [
@@ -100,22 +100,13 @@ class CsrReader:
         self._data = _mapped_cells(path, commit, "data", self._bits.itemsize)
         self._indices = _mapped_cells(path, commit, "indices", self._kind.itemsize)
 
-    def gather(
-        self,
-        rows: Int64Array,
-        out: AnyArray,
-        proof: RowProof,
-        key_hashes: UInt64Array,
-        found: UInt64Array,
-        verify: bool,
-    ) -> int:
+    def gather(self, rows: Int64Array, out: AnyArray, check: RowCheck) -> int:
         """Make rows dense, and check them from their cells."""
         from rowlock.store.layouts.csr_kernels import gather_cells  # noqa: PLC0415 - Numba is loaded on first use
 
         num_bad: int = gather_cells(
             rows, rows, np.asarray(out).view(self._bits), self._indptr, self._data.bases, self._indices.bases,
-            self._kind, self._cells_per_shard, self._num_cells, proof.factors.words, proof.factors.salt,
-            proof.checks, proof.numbers, key_hashes, verify, found,
+            self._kind, self._cells_per_shard, self._num_cells, *check.by_half_words,
         )  # fmt: skip
         return num_bad
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from rowlock.arrays import AnyArray, Int64Array, UInt64Array
     from rowlock.store.commit.format import Commit
-    from rowlock.store.commit.row_check import RowProof
+    from rowlock.store.commit.row_check import RowCheck
     from rowlock.store.layouts.base import Fault, MatrixReader, MatrixWriter, Nodes
 
 __all__ = ["PackedReader", "nodes", "open_reader", "open_writer", "start"]
@@ -99,35 +99,18 @@ class PackedReader:
         self._bases: UInt64Array = np.array([shard.ctypes.data for shard in self._maps], np.uint64)
         self._residency_is_told = bool(self._maps) and os.access(packed_shard_path(path, 0), os.W_OK)
 
-    def gather(
-        self,
-        rows: Int64Array,
-        out: AnyArray,
-        proof: RowProof,
-        key_hashes: UInt64Array,
-        found: UInt64Array,
-        verify: bool,
-    ) -> int:
+    def gather(self, rows: Int64Array, out: AnyArray, check: RowCheck) -> int:
         """Decode rows, and check them in `out`."""
         if not self._decoder:
-            return self._gather_slowly(rows, out, proof, key_hashes, found)
-        return self._gather_fast(rows, out, proof, key_hashes, found, verify)
+            return self._gather_slowly(rows, out, check)
+        return self._gather_fast(rows, out, check)
 
-    def _gather_fast(
-        self,
-        rows: Int64Array,
-        out: AnyArray,
-        proof: RowProof,
-        key_hashes: UInt64Array,
-        found: UInt64Array,
-        verify: bool,
-    ) -> int:
+    def _gather_fast(self, rows: Int64Array, out: AnyArray, check: RowCheck) -> int:
         from rowlock.store.layouts.packed_kernels import gather_chunks  # noqa: PLC0415 - Numba is loaded on first use
 
         num_bad: int = gather_chunks(
             rows, rows, np.asarray(out).view(self._bits), self._offsets, self._bases, self._sizes,
-            self._rows_per_shard, self._starts, self._shuffle, np.uint64(self._decoder), proof.factors.factors,
-            proof.factors.salt, proof.checks, proof.numbers, key_hashes, verify, found,
+            self._rows_per_shard, self._starts, self._shuffle, np.uint64(self._decoder), *check.by_words,
         )  # fmt: skip
         return num_bad
 
@@ -196,14 +179,13 @@ class PackedReader:
         find_chunks(rows, self._offsets, self._bases, self._sizes, self._rows_per_shard, addresses, num_bytes)
         return addresses, num_bytes
 
-    def _gather_slowly(
-        self, rows: Int64Array, out: AnyArray, proof: RowProof, key_hashes: UInt64Array, found: UInt64Array
-    ) -> int:
+    def _gather_slowly(self, rows: Int64Array, out: AnyArray, check: RowCheck) -> int:
         """Do the same one row after the other, through what the blosc2 package promises."""
         from rowlock.store.commit.row_kernels import check_block  # noqa: PLC0415 - Numba is loaded on first use
 
         if len(rows) and (rows.min() < 0 or rows.max() >= self._num_rows):
             return -1
+        proof, found, key_hashes = check.proof, check.found, check.key_hashes
         if not len(key_hashes):
             key_hashes = Keys(proof.numbers[rows] if len(proof.numbers) else rows).hash()
         readable = np.array([self._decode(int(row), out[i]) for i, row in enumerate(rows)], bool)

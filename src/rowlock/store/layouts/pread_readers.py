@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from rowlock.arrays import AnyArray, BoolArray, Int64Array, UInt64Array
     from rowlock.store.commit.format import Commit
-    from rowlock.store.commit.row_check import RowProof
+    from rowlock.store.commit.row_check import RowCheck
     from rowlock.store.layouts.base import MatrixReader
 
 __all__ = ["PREAD_READERS"]
@@ -44,19 +44,11 @@ class RawPreadReader(RawReader):
         sizes = [count * commit.row_bytes for count in counts]
         self._files = ShardFiles(path, commit, names, sizes, commit.rows_per_shard * commit.row_bytes)
 
-    def gather(
-        self,
-        rows: Int64Array,
-        out: AnyArray,
-        proof: RowProof,
-        key_hashes: UInt64Array,
-        found: UInt64Array,
-        verify: bool,
-    ) -> int:
+    def gather(self, rows: Int64Array, out: AnyArray, check: RowCheck) -> int:
         """Read rows into `out`, and check them there."""
         from rowlock.store.commit.row_kernels import check_read  # noqa: PLC0415 - Numba is loaded on first use
 
-        if _are_outside(rows, proof):
+        if _are_outside(rows, check):
             return -1
         starts, num_bytes = self._spans(rows)
         target, num_bad = np.asarray(out).reshape(-1).view(np.uint8), 0
@@ -64,8 +56,8 @@ class RawPreadReader(RawReader):
             part = target[piece.start * self._row_bytes : piece.stop * self._row_bytes]
             num_read = self._files.read(rows[piece], starts[piece], num_bytes[piece], part)
             num_bad += check_read(
-                rows[piece], num_read, self._row_bytes, np.uint64(part.ctypes.data), proof.factors.factors,
-                proof.factors.salt, proof.checks, proof.numbers, key_hashes[piece], verify, found[piece],
+                rows[piece], num_read, self._row_bytes, np.uint64(part.ctypes.data),
+                *check.part(piece).by_words,
             )  # fmt: skip
         return num_bad
 
@@ -98,19 +90,11 @@ class CsrPreadReader(CsrReader):
         self._data_files = files("data", self._bits.itemsize)
         self._index_files = files("indices", self._kind.itemsize)
 
-    def gather(
-        self,
-        rows: Int64Array,
-        out: AnyArray,
-        proof: RowProof,
-        key_hashes: UInt64Array,
-        found: UInt64Array,
-        verify: bool,
-    ) -> int:
+    def gather(self, rows: Int64Array, out: AnyArray, check: RowCheck) -> int:
         """Read cells, make rows dense, and check them from their cells."""
         from rowlock.store.layouts.csr_kernels import gather_cells  # noqa: PLC0415 - Numba is loaded on first use
 
-        if _are_outside(rows, proof):
+        if _are_outside(rows, check):
             return -1
         data_bytes, index_bytes = self._bits.itemsize, self._kind.itemsize
         first, count, sound = self._cells(rows)
@@ -130,8 +114,7 @@ class CsrPreadReader(CsrReader):
             edges, places = _edges(counts, whole)
             num_bad += gather_cells(
                 part, places, bits[piece], edges, _base(data), _base(indices), self._kind, _ENDLESS, _ENDLESS,
-                proof.factors.words, proof.factors.salt, proof.checks, proof.numbers, key_hashes[piece], verify,
-                found[piece],
+                *check.part(piece).by_half_words,
             )  # fmt: skip
         return num_bad
 
@@ -181,18 +164,10 @@ class PackedPreadReader(PackedReader):
         start, num_bytes, _ = (int(values[0]) for values in self._chunks(np.array([row])))
         return super().place_of(row) + self._files.cut_off(start, num_bytes)
 
-    def _gather_fast(
-        self,
-        rows: Int64Array,
-        out: AnyArray,
-        proof: RowProof,
-        key_hashes: UInt64Array,
-        found: UInt64Array,
-        verify: bool,
-    ) -> int:
+    def _gather_fast(self, rows: Int64Array, out: AnyArray, check: RowCheck) -> int:
         from rowlock.store.layouts.packed_kernels import gather_chunks  # noqa: PLC0415 - Numba is loaded on first use
 
-        if _are_outside(rows, proof):
+        if _are_outside(rows, check):
             return -1
         starts, num_bytes, sound = self._chunks(rows)
         bits = np.asarray(out).view(self._bits)
@@ -203,8 +178,7 @@ class PackedPreadReader(PackedReader):
             edges, places = _edges(counts, whole)
             num_bad += gather_chunks(
                 part, places, bits[piece], edges, _base(scratch), np.full(1, len(scratch)), _ENDLESS, self._starts,
-                self._shuffle, np.uint64(self._decoder), proof.factors.factors, proof.factors.salt, proof.checks,
-                proof.numbers, key_hashes[piece], verify, found[piece],
+                self._shuffle, np.uint64(self._decoder), *check.part(piece).by_words,
             )  # fmt: skip
         return num_bad
 
@@ -232,8 +206,8 @@ PREAD_READERS: dict[str, Callable[[Path, Commit], MatrixReader]] = {
 """By layout."""
 
 
-def _are_outside(rows: Int64Array, proof: RowProof) -> bool:
-    return bool(len(rows) and (rows.min() < 0 or rows.max() >= len(proof.checks)))
+def _are_outside(rows: Int64Array, check: RowCheck) -> bool:
+    return bool(len(rows) and (rows.min() < 0 or rows.max() >= len(check.proof.checks)))
 
 
 def _counts(num_items: int, items_per_shard: int) -> list[int]:

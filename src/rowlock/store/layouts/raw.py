@@ -17,9 +17,9 @@ from rowlock.store.disk.item_shards import ItemShards, ItemWriter
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rowlock.arrays import AnyArray, Int64Array, UInt64Array
+    from rowlock.arrays import AnyArray, Int64Array
     from rowlock.store.commit.format import Commit
-    from rowlock.store.commit.row_check import RowProof
+    from rowlock.store.commit.row_check import RowCheck
     from rowlock.store.layouts.base import Fault, MatrixReader, MatrixWriter, Nodes
 
 __all__ = ["RawReader", "RawWriter", "nodes", "open_reader", "open_writer", "start"]
@@ -54,21 +54,13 @@ class RawReader:
             lambda shard, n: map_committed(path, commit, f"matrix/{chunk_name(shard, 0)}", n, random=True),
         )
 
-    def gather(
-        self,
-        rows: Int64Array,
-        out: AnyArray,
-        proof: RowProof,
-        key_hashes: UInt64Array,
-        found: UInt64Array,
-        verify: bool,
-    ) -> int:
+    def gather(self, rows: Int64Array, out: AnyArray, check: RowCheck) -> int:
         """Copy rows, and check them in `out`."""
         from rowlock.store.commit.row_kernels import gather_rows  # noqa: PLC0415 - Numba is loaded on first use
 
         num_bad: int = gather_rows(
             rows, self._shards.bases, self._rows_per_shard, self._row_bytes, np.uint64(out.ctypes.data),
-            proof.factors.factors, proof.factors.salt, proof.checks, proof.numbers, key_hashes, verify, found,
+            *check.by_words,
         )  # fmt: skip
         return num_bad
 

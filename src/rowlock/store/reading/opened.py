@@ -11,7 +11,7 @@ from rowlock.arrays import empty_aligned
 from rowlock.errors import ConfigError, StoreCorruptError, StoreFormatError, StoreReadError
 from rowlock.store.commit.format import chunk_name, read_commit
 from rowlock.store.commit.replaced_files import use_committed
-from rowlock.store.commit.row_check import RowFactors, RowProof, changed_digest
+from rowlock.store.commit.row_check import RowCheck, RowFactors, RowProof, changed_digest
 from rowlock.store.disk.ways import MMAP, WAYS
 from rowlock.store.given.cast import copy_cast
 from rowlock.store.index.committed import map_keys, map_run
@@ -244,7 +244,7 @@ class OpenedStore:
         found = np.empty(len(rows), np.uint64)
         given = _read_only(_NONE if key_hashes is None else key_hashes)
         try:
-            num_bad = self._matrix.gather(_read_only(rows), out, self._proof, given, found, verify)
+            num_bad = self._matrix.gather(_read_only(rows), out, RowCheck(self._proof, given, found, verify))
         except ReadFailedError as error:
             raise self._unreadable(error.row, error.__cause__) from error.__cause__
         return found, num_bad, key_hashes
