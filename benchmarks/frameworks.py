@@ -167,25 +167,32 @@ def cost_of(run, num_epochs, num_steps):
     return own / num_steps / num_epochs * 1e3, everything / num_steps / num_epochs * 1e3
 
 
-def shares_memory(loader, take):
+def shares_memory(name):
     """Whether what is handed over lies where the engine read it to."""
-    addresses, original = set(), loader._batch  # noqa: SLF001 - where a batch is made, before any adapter has it
+    loader, addresses = make_loader(2), set()
+    gathering = loader.dataset.gathering
 
     def noted(*arguments):
-        batch = original(*arguments)
-        addresses.add(batch.inputs["image"].ctypes.data)
-        return batch
+        job = gathering(*arguments)
+        make = job.batch
 
-    loader._batch = noted  # noqa: SLF001 - as above
-    tensor = take()
-    loader._batch = original  # noqa: SLF001 - as above
-    return tensor.data_ptr() in addresses
+        def batch(*arguments, **options):
+            made = make(*arguments, **options)
+            addresses.add(made.inputs["image"].ctypes.data)
+            return made
+
+        job.batch = batch
+        return job
+
+    loader.dataset.gathering = noted
+    _, _, take = ROUTES[name](loader, [])
+    return take().data_ptr() in addresses
 
 
 def measure(name, num_steps, num_epochs, num_turns):
     loader = make_loader(num_steps)
     ready = [loader.batch(step) for step in range(num_steps)]
-    loaded, listed, take = ROUTES[name](loader, ready)
+    loaded, listed, _ = ROUTES[name](loader, ready)
     found = {"loader": [], "list": []}
     for turn in range(num_turns + 1):
         for kind, run in (("loader", loaded), ("list", listed)):
@@ -202,7 +209,7 @@ def measure(name, num_steps, num_epochs, num_turns):
         "hand_over_ms_least_and_most": [round(min(own), 3), round(max(own), 3)],
         "process_ms": round(median["loader"][1], 3),
         "process_ms_of_list": round(median["list"][1], 3),
-        "shares_memory": shares_memory(loader, take) if "torch" in name else None,
+        "shares_memory": shares_memory(name) if "torch" in name else None,
     }
 
 

@@ -48,6 +48,7 @@ LAYERS = [
     "pool",
     "advice engine",
     "epoch loader_forms state stats",
+    "delivery epoch_log making",
     "hashing loader packing",
     "handover progress",
     "keras torch jax tensorflow ray",

@@ -210,14 +210,14 @@ def test_keras_still_calls_a_data_set_as_it_did_when_this_was_written():
 def test_what_the_model_gets_is_the_loader_s_own_memory_on_torch_and_the_loader_s_array_elsewhere(monkeypatch):
     given, got = {}, []
     loader = ours(20).batches(4, seed=1)
-    make = loader._made
+    make = loader._maker.make
 
     def made(step):
         value = make(step)
         given[step] = value.batch.inputs["own"].ctypes.data
         return value
 
-    loader._made = made
+    loader._maker.make = made
     if BACKEND == "torch":
 
         class Looking(keras.Model):

@@ -266,6 +266,7 @@ def test_a_handler_that_takes_a_batch_at_any_moment_gets_one_or_an_error_and_shi
 
 def test_signals_amid_the_batches_of_several_threads_lose_no_row():
     loader = dataset().batches(1, seed=5)
+    loader.state_dict()  # the first one takes a while, and handlers would come within it
     iterator, found, num_interrupts = iter(loader), [], 0
     main = threading.main_thread()
 
