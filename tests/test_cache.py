@@ -371,10 +371,10 @@ def test_a_folder_that_is_removed_while_it_is_used(pictures, cache, truth):
     shutil.rmtree(cache)
     for _ in range(2):
         assert (gathered(reader)[0] == truth).all()
-    reader._cache._look()
+    reader._cache._adder.look()
     assert (gathered(reader)[0] == truth).all()
     cache.write_text("a file in its place")
-    reader._cache._look()
+    reader._cache._adder.look()
     assert (gathered(reader)[0] == truth).all()
 
 
@@ -661,7 +661,7 @@ def test_processes_that_fill_it_at_the_same_time_all_get_the_right_pixels(pictur
 def test_a_running_process_finds_what_another_adds(pictures, cache, truth, no_decoder):
     reader = opened(pictures, cache)
     assert run_program("fill", pictures, cache).communicate(timeout=120)[0]
-    reader._cache._look()
+    reader._cache._adder.look()
     assert (gathered(reader)[0] == truth).all()
 
 

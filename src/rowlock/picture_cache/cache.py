@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import shutil
-import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import numpy as np
 
 from rowlock.meter import note_cache, note_read, stage
-from rowlock.picture_cache.entries import SLOT_BITS, Entries, Entry
-from rowlock.picture_cache.identity import identify, is_settled
-from rowlock.picture_cache.kernels import check_record, read_records
-from rowlock.picture_cache.places import NOWHERE
-from rowlock.picture_cache.segment import (
-    CHECK_BYTES,
-    NAME_BYTES,
-    OpenFile,
-    Segment,
-    SegmentWriter,
-)
-from rowlock.private_folder import make_folder
+from rowlock.picture_cache.adding import Adder
+from rowlock.picture_cache.asked import Missing, Wanted
+from rowlock.picture_cache.entries import SLOT_BITS, Entries
+from rowlock.picture_cache.identity import identify
+from rowlock.picture_cache.kernels import read_records
+from rowlock.picture_cache.segment import CHECK_BYTES, OpenFile, Segment
+from rowlock.picture_cache.trouble import Trouble
 from rowlock.store.commit.row_check import RowFactors
 from rowlock.store.disk.system_calls import address_of
 
@@ -37,13 +29,9 @@ if TYPE_CHECKING:
     from rowlock.picture_cache.recall import Recall
     from rowlock.pictures.content import Version
 
-__all__ = ["Missing", "PictureCache"]
+__all__ = ["PictureCache"]
 
-_log = logging.getLogger(__name__)
-
-_LOOK_SECONDS = 2.0  # between looks at what other processes have written
 _SAMPLES = 8
-_FREE_SHARE = 10  # without a budget, a tenth of the disk is left free
 
 
 class PictureCache:
@@ -86,18 +74,12 @@ class PictureCache:
         self._folder = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve() would follow a link that is refused
         self._settings = settings
         self._record_bytes = row_bytes + CHECK_BYTES
-        self._max_bytes = max_bytes
         self._factors = RowFactors.of(UUID(bytes=settings), row_bytes)
         self._entries = Entries(self._folder, settings, self._record_bytes)
         self._recall = recall
-        self._has_warned: set[str] = set()
-        self._writing = _Writing()
+        self._trouble = Trouble(self._folder)
         self._is_closed = False
-        try:
-            make_folder(self._folder)
-        except OSError as error:
-            self._stop_adding(f"the folder cannot be used ({error.strerror or error})")
-        self._look()
+        self._adder = Adder(self._folder, settings, row_bytes, max_bytes, self._entries, self._factors, self._trouble)
 
     def fill(
         self,
@@ -148,12 +130,8 @@ class PictureCache:
             the pixels.
         """
         note_cache(num_misses=len(decoded))
-        if not self._is_closed and self._may_add():
-            kept = [_Kept(missing, identify(missing.key, version, self._settings), pixels)
-                    for missing, now, pixels in decoded
-                    if (version := _unchanged(missing, now)) is not None]  # fmt: skip
-            if kept:
-                self._append(kept)
+        if not self._is_closed:
+            self._note(self._adder.add(decoded))
 
     def will_need(self, pictures: Iterable[tuple[bytes, Version | None]]) -> list[bytes]:
         """Let the system read the records of pictures, and return the keys of those that have none.
@@ -177,7 +155,7 @@ class PictureCache:
     def close(self) -> None:
         """Let go of all files, as soon as no thread uses them; all is decoded from now on."""
         self._is_closed = True
-        self._writing.writer = None
+        self._adder.close()
         self._entries.close()
 
     def _recalled(self, pictures: Int64Array, rows: Int64Array, pixels: AnyArray) -> BoolArray:
@@ -201,7 +179,7 @@ class PictureCache:
         note_read(num_hits * self._record_bytes)
         note_cache(num_hits=num_hits)
 
-    def _note(self, wanted: Sequence[_Wanted]) -> None:
+    def _note(self, wanted: Sequence[Wanted]) -> None:
         if self._recall is not None and wanted:
             missing = [one.missing for one in wanted]
             pictures, facts = [one.picture for one in missing], [one.version.facts for one in missing if one.version]
@@ -209,18 +187,18 @@ class PictureCache:
                 pictures, facts, [one.entry.place for one in wanted], [one.identity.high for one in wanted]
             )
 
-    def _find(self, asked: Sequence[Missing]) -> list[_Wanted]:
+    def _find(self, asked: Sequence[Missing]) -> list[Wanted]:
         """Return the records that should be here."""
-        found = list[_Wanted]()
+        found = list[Wanted]()
         for one in asked:
             if one.version is not None:
                 identity = identify(one.key, one.version, self._settings)
                 entry = self._entries.find(identity.low)
                 if entry is not None:
-                    found.append(_Wanted(one, identity, entry))
+                    found.append(Wanted(one, identity, entry))
         return found
 
-    def _read(self, wanted: Sequence[_Wanted], pixels: AnyArray, at: Int64Array) -> BoolArray:
+    def _read(self, wanted: Sequence[Wanted], pixels: AnyArray, at: Int64Array) -> BoolArray:
         """Read records into rows `at` of `pixels`; return which are whole, and proved."""
         files = [_opened(one.entry.segment) for one in wanted]  # held until they are read
         are_right = np.zeros(len(wanted), np.bool_)
@@ -234,126 +212,13 @@ class PictureCache:
         return are_right
 
     def _reject(self, identities: Sequence[Identity]) -> None:
-        self._writing_of_this_process()
+        self._adder.of_this_process()
         for identity in identities:
             self._entries.forget(identity.low)
         note_cache(num_rejected=len(identities))
-        self._warn_once("rejected", "an entry is damaged or cannot be read; it is decoded again, as all such will be")
-
-    def _may_add(self) -> bool:
-        writing = self._writing_of_this_process()
-        if time.monotonic() > writing.look_at:
-            self._look()
-        return not writing.is_off
-
-    def _append(self, kept: Sequence[_Kept]) -> None:
-        factors = self._factors
-        try:
-            reserved = self._reserve(self._writing, len(kept))
-            if reserved is None:
-                return
-            writer, segment, first, num_slots = reserved
-            kept = kept[:num_slots]
-            checks = [check_record(one.pixels, factors.factors, factors.salt, np.uint64(one.identity.high))
-                      for one in kept]  # fmt: skip
-            writer.write(first, [one.identity.low for one in kept], [one.pixels for one in kept], checks)
-            places = [self._entries.put(one.identity.low, segment, first + at) for at, one in enumerate(kept)]
-            self._note([_Wanted(one.missing, one.identity, Entry(place, writer))
-                        for one, place in zip(kept, places, strict=True)])  # fmt: skip
-        except OSError as error:
-            self._stop_adding(f"it cannot be written ({error.strerror or error})")
-
-    def _reserve(self, writing: _Writing, num_records: int) -> tuple[SegmentWriter, int, int, int] | None:
-        """Return this process's segment, its number, a slot, and how many from there are free; None: none is."""
-        with writing.lock:
-            num_free = min(num_records, writing.room)
-            if num_free < num_records:
-                self._warn_once("full", f"it is full ({_budget(self._max_bytes)}); the rest is decoded every time")
-            if num_free <= 0:
-                return None
-            if writing.writer is None:
-                writing.writer = SegmentWriter(self._folder, self._settings, self._record_bytes)
-                writing.number = self._entries.add_segment(writing.writer)
-            writing.room -= num_free
-            return writing.writer, writing.number, writing.writer.reserve(num_free), num_free
-
-    def _writing_of_this_process(self) -> _Writing:
-        if self._writing.pid != os.getpid():  # forked: a segment has one writer, and locks may be held by nobody
-            self._writing = _Writing()
-            self._entries.after_fork()
-        return self._writing
-
-    def _look(self) -> None:
-        """See what other processes have added, and how much room is left."""
-        writing = self._writing
-        if not writing.lock.acquire(blocking=False):
-            return
-        try:
-            writing.look_at = time.monotonic() + _LOOK_SECONDS
-            self._look_at_files(writing)
-        except OSError as error:
-            self._stop_adding(f"the folder cannot be read ({error.strerror or error})")
-        finally:
-            writing.lock.release()
-
-    def _look_at_files(self, writing: _Writing) -> None:
-        if writing.writer is not None and writing.writer.is_deleted:
-            writing.writer = None
-        used_bytes = self._entries.look("" if writing.writer is None else writing.writer.name)
-        writing.room = self._room_beside(used_bytes)
-
-    def _room_beside(self, used_bytes: int) -> int:
-        """Return how many more records may be added."""
-        if self._max_bytes is None:
-            disk = shutil.disk_usage(self._folder)
-            free_bytes = disk.free - disk.total // _FREE_SHARE
-        else:
-            free_bytes = self._max_bytes - used_bytes
-        return free_bytes // (self._record_bytes + NAME_BYTES)
-
-    def _stop_adding(self, why: str) -> None:
-        self._writing.is_off = True
-        self._warn_once("off", f"{why}; nothing more is added to it. Training goes on, and decodes what is not there")
-
-    def _warn_once(self, kind: str, text: str) -> None:
-        if kind not in self._has_warned:
-            self._has_warned.add(kind)
-            _log.warning("cache %s: %s.", self._folder, text)
-
-
-class Missing(NamedTuple):
-    """A picture that must be decoded."""
-
-    number: int
-    """Place among those that were asked for."""
-    picture: int
-    """Under which it can be recalled."""
-    key: bytes
-    version: Version | None
-    asked_ns: int
-    """When its file was not read yet."""
-
-
-class _Kept(NamedTuple):
-    """Pixels on their way into the cache."""
-
-    missing: Missing
-    identity: Identity
-    pixels: AnyArray
-
-
-class _Wanted(NamedTuple):
-    """A record that should be there."""
-
-    missing: Missing
-    identity: Identity
-    entry: Entry
-
-
-def _unchanged(missing: Missing, now: Callable[[], Version | None]) -> Version | None:
-    """Return the state that the file was in before it was decoded, if it is in it still, and a change would show."""
-    before = missing.version
-    return before if before is not None and is_settled(before, missing.asked_ns) and now() == before else None
+        self._trouble.tell(
+            "rejected", "an entry is damaged or cannot be read; it is decoded again, as all such will be"
+        )
 
 
 def _opened(segment: Segment) -> OpenFile | None:
@@ -361,20 +226,3 @@ def _opened(segment: Segment) -> OpenFile | None:
         return segment.opened()
     except OSError:  # vanished, or too many files are open
         return None
-
-
-class _Writing:
-    """What one process needs for adding."""
-
-    def __init__(self) -> None:
-        self.pid = os.getpid()
-        self.lock = threading.Lock()
-        self.writer: SegmentWriter | None = None
-        self.number = NOWHERE
-        self.room = 0
-        self.look_at = 0.0
-        self.is_off = False
-
-
-def _budget(max_bytes: int | None) -> str:
-    return "a tenth of the disk is left free" if max_bytes is None else f"cache_bytes={max_bytes:,}"
