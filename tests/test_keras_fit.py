@@ -15,7 +15,7 @@ from rowlock.errors import ConfigError, RowError, TooManyBadRowsError
 
 keras = pytest.importorskip("keras")
 import rowlock.keras  # noqa: E402 - only where Keras is
-from rowlock.keras.steps import StepBatches  # noqa: E402 - as above
+from rowlock.keras.steps import StepBatches  # noqa: E402 - only where Keras is
 
 pytestmark = [
     pytest.mark.framework,

@@ -15,7 +15,7 @@ from rowlock.errors import ConfigError
 keras = pytest.importorskip("keras")
 from keras import layers, ops  # noqa: E402 - only where Keras is
 
-from rowlock.keras import Branch, merge, summary  # noqa: E402 - as above
+from rowlock.keras import Branch, merge, summary  # noqa: E402 - only where Keras is
 
 pytestmark = [
     pytest.mark.framework,

@@ -62,11 +62,11 @@ class DatasetViews:
         Sheet
             Shown in a notebook; ``.save("sheet.png")``.
         """
-        from rowlock.looking import look  # noqa: PLC0415 - as above
+        from rowlock.looking import look  # noqa: PLC0415 - above the dataset; here it is only convenient
 
         return look(self._dataset, n, rows, seed=seed, **options)
 
     def _repr_html_(self) -> str:
-        from rowlock.showing import dataset_html  # noqa: PLC0415 - as above
+        from rowlock.showing import dataset_html  # noqa: PLC0415 - above the dataset; here it is only convenient
 
         return dataset_html(self._dataset)

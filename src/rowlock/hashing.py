@@ -103,8 +103,8 @@ def _column(paths: Any) -> tuple[PathColumn, bool]:
     """Return the paths, and whether a row has a list of them."""
     import pyarrow as pa  # noqa: PLC0415 - loaded on use
 
-    from rowlock.pictures.path_lists import PathLists  # noqa: PLC0415 - as above
-    from rowlock.pictures.paths import PathColumn, to_arrow  # noqa: PLC0415 - as above
+    from rowlock.pictures.path_lists import PathLists  # noqa: PLC0415 - loaded on use
+    from rowlock.pictures.paths import PathColumn, to_arrow  # noqa: PLC0415 - loaded on use
 
     if isinstance(paths, (str, bytes, os.PathLike)):
         raise ConfigError(f"hash_pictures takes a column of paths, or a list: write [{paths!r}]")

@@ -166,8 +166,8 @@ def _definitions(data: Dataset) -> dict[str, Any]:
 def _files(data: Dataset, named: dict[str, Any], rows: Int64Array) -> list[bytes | Path]:
     """Return every file that these rows are read from: bytes for pictures, paths for stores."""
     from rowlock.checking.files import picture_files  # noqa: PLC0415 - pyarrow is loaded where there are pictures
-    from rowlock.checking.run import part_of  # noqa: PLC0415 - as above
-    from rowlock.checking.subject import Subject  # noqa: PLC0415 - as above
+    from rowlock.checking.run import part_of  # noqa: PLC0415 - loads pyarrow
+    from rowlock.checking.subject import Subject  # noqa: PLC0415 - loads pyarrow
 
     found: list[bytes | Path] = list(picture_files(Subject([part_of("data", data.select(rows))])).paths)
     for what in named.values():

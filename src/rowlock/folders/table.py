@@ -155,7 +155,7 @@ def _paths(found: Found, base: str | None) -> Any:
 
 
 def _assembled(own: dict[str, Any], extra: Any) -> Any:
-    import pyarrow as pa  # noqa: PLC0415 - as above
+    import pyarrow as pa  # noqa: PLC0415 - loaded when a table is made
 
     table = pa.table(own)
     if extra is None:

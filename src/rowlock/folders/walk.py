@@ -81,9 +81,9 @@ def _files(base: bytes, found: Found) -> Iterator[tuple[bytes, int]]:
     waiting, seen = [b""], set()
     while waiting:
         inside = waiting.pop()
-        place = os.path.join(base, inside)  # noqa: PTH118 - as above
+        place = os.path.join(base, inside)  # noqa: PTH118 - paths are bytes
         try:
-            status = os.stat(place)  # noqa: PTH116 - as above
+            status = os.stat(place)  # noqa: PTH116 - paths are bytes
             if (status.st_dev, status.st_ino) in seen:
                 found.ignore(inside, "a folder that a link leads to once more")
                 continue
@@ -96,7 +96,7 @@ def _files(base: bytes, found: Found) -> Iterator[tuple[bytes, int]]:
             found.ignore(inside, f"a folder that cannot be read ({error.strerror})")
             continue
         for entry in listed:
-            path = os.path.join(inside, entry.name)  # noqa: PTH118 - as above
+            path = os.path.join(inside, entry.name)  # noqa: PTH118 - paths are bytes
             if entry.name.startswith(b"."):
                 found.ignore(path, "hidden (its name starts with a dot)")
             elif _is_folder(entry):
@@ -113,7 +113,7 @@ def _is_folder(entry: os.DirEntry[bytes]) -> bool:
 
 
 def _picture(entry: os.DirEntry[bytes], path: bytes, found: Found) -> Iterator[tuple[bytes, int]]:
-    extension = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 - as above
+    extension = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 - paths are bytes
     if extension not in EXTENSIONS:
         kind = os.fsdecode(extension) if extension else "no extension"
         found.ignore(path, f"not called as a picture is ({kind})")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 import numpy as np
+from typing_extensions import override
 
 from rowlock.arguments import nearest, number_dtype, texts
 from rowlock.arrays import ArraySpec
@@ -54,7 +55,8 @@ class ArrayReader(Reader):
         """Digest of the values."""
         return hashlib.blake2b(np.ascontiguousarray(self._values).data, digest_size=8).hexdigest()
 
-    def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:  # noqa: ARG002, D102 - as in Reader
+    @override
+    def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:
         check_rows(rows, len(self._values))
         np.take(self._values, rows, axis=0, out=out, mode="clip")
 
@@ -82,10 +84,12 @@ class Column(Input):
     def __repr__(self) -> str:
         return f"Column({self.column!r})"
 
-    def open(self, table: Table, name: str) -> ArrayReader:  # noqa: D102 - as in Input
+    @override
+    def open(self, table: Table, name: str) -> ArrayReader:
         return ArrayReader(finite(column_numbers(table, self.column, name, self.dtype), self.column, name))
 
-    def meaning(self, reader: Reader) -> dict[str, Any]:  # noqa: ARG002, D102 - as in Input
+    @override
+    def meaning(self, reader: Reader) -> dict[str, Any]:
         return {"column": self.column}
 
 
@@ -142,7 +146,8 @@ class Columns(Input):
     def __repr__(self) -> str:
         return f"Columns([{', '.join(repr(self.categories.get(name, name)) for name in self.columns)}])"
 
-    def open(self, table: Table, name: str) -> Reader:  # noqa: D102 - as in Input
+    @override
+    def open(self, table: Table, name: str) -> Reader:
         exact = self.dtype if self.scaling is None else np.dtype(np.float64)
         may_miss = self.scaling is not None and self.scaling.fill is not None
         numbers = [column for column in self.columns if column not in self.categories]
@@ -161,7 +166,8 @@ class Columns(Input):
         for column, found in raw.categories.items() if isinstance(raw, MixedReader) else ():
             self.categories[column].opened_as(found)
 
-    def meaning(self, reader: Reader) -> dict[str, Any]:  # noqa: D102 - as in Input
+    @override
+    def meaning(self, reader: Reader) -> dict[str, Any]:
         names = getattr(reader, "column_names", None)  # with the categories, where there are some
         return {"columns": names or tuple(self.columns)} | scaling_of(reader)
 
@@ -247,7 +253,8 @@ class Labels(Input):
     def __repr__(self) -> str:
         return f"Labels({self.column!r}, classes={self.classes!r})"
 
-    def open(self, table: Table, name: str) -> ArrayReader:  # noqa: D102 - as in Input
+    @override
+    def open(self, table: Table, name: str) -> ArrayReader:
         series = table.column(self.column)
         if not (series.dtype.is_integer() or is_text(series) or series.dtype == nw.Boolean):
             raise ConfigError(
@@ -274,7 +281,8 @@ class Labels(Input):
                 f" not among its classes {list(classes)!r}.{hint}"
             )
 
-    def meaning(self, reader: Reader) -> dict[str, Any]:  # noqa: D102 - as in Input
+    @override
+    def meaning(self, reader: Reader) -> dict[str, Any]:
         return {"column": self.column, "classes": getattr(reader, "classes", self.classes)}
 
     def opened_as(self, reader: Reader) -> None:

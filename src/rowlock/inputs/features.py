@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from typing_extensions import override
 
 from rowlock.arguments import nearest, number_dtype, whole_number
 from rowlock.arrays import ArraySpec
@@ -119,7 +120,8 @@ class Features(Input):
     def __repr__(self) -> str:
         return f"Features({self.source if isinstance(self.source, str) else type(self.source).__name__!r})"
 
-    def open(self, table: Table, name: str) -> Reader:  # noqa: D102 - as in Input
+    @override
+    def open(self, table: Table, name: str) -> Reader:
         matrix = open_matrix(
             self.source,
             name,
@@ -156,7 +158,8 @@ class Features(Input):
             return reader
         return ScaledReader(reader, self.scaling, _statistics(self.scaling, matrix, choice, name), name)
 
-    def meaning(self, reader: Reader) -> dict[str, Any]:  # noqa: D102 - as in Input
+    @override
+    def meaning(self, reader: Reader) -> dict[str, Any]:
         names = getattr(reader, "column_names", None)
         named = {"columns": names} if names else {} if self.columns is None else {"columns": tuple(self.columns)}
         return named | scaling_of(reader)
@@ -197,7 +200,8 @@ class FeatureReader(Reader):
         self.column_names = None if names is None else tuple(names)
         self.missing_rows = np.flatnonzero(places < 0) if places.min(initial=0) < 0 else None
 
-    def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:  # noqa: ARG002 - as in Reader
+    @override
+    def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:
         check_rows(rows, len(self._places))
         places = self._places_of(rows)
         if len(places) and places.min() < 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from typing_extensions import override
 
 from rowlock.errors import ConfigError
 from rowlock.inputs.base import Input, Reader
@@ -167,10 +168,12 @@ class Images(Input):
         more = "".join(f", {name}={value!r}" for name, value in given.items())
         return f"Images({self.column!r}, size={self.size}{more})"
 
-    def open(self, table: Table, name: str) -> Reader:  # noqa: D102 - as in Input
+    @override
+    def open(self, table: Table, name: str) -> Reader:
         from rowlock.inputs.images_reader import ImagesReader  # noqa: PLC0415 - loads pyarrow and Numba
 
         return ImagesReader(self, table, name)
 
-    def meaning(self, reader: Reader) -> dict[str, Any]:  # noqa: ARG002, D102 - as in Input
+    @override
+    def meaning(self, reader: Reader) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("size", "channels", "scale", "resize", "num_images")}

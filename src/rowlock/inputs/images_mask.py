@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from rowlock.arguments import number_dtype
 from rowlock.arrays import ArraySpec
 from rowlock.inputs.base import Input, Reader
@@ -54,11 +56,13 @@ class ImagesMask(Input):
     def __repr__(self) -> str:
         return f"ImagesMask({self.column!r}, num_images={self.num_images})"
 
-    def open(self, table: Table, name: str) -> Reader:  # noqa: ARG002, D102 - as in Input
+    @override
+    def open(self, table: Table, name: str) -> Reader:
         from rowlock.pictures.path_lists import list_lengths  # noqa: PLC0415 - pyarrow is loaded when it is used
 
         lengths = list_lengths(table.column(self.column), self.column)
         return MaskReader(lengths, ArraySpec((self.num_images,), self.dtype))
 
-    def meaning(self, reader: Reader) -> dict[str, Any]:  # noqa: ARG002, D102 - as in Input
+    @override
+    def meaning(self, reader: Reader) -> dict[str, Any]:
         return {"num_images": self.num_images}

@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from typing_extensions import override
 
 from rowlock.arrays import ArraySpec
 from rowlock.errors import RowError
@@ -84,7 +85,8 @@ class ImagesReader(Reader):
         self._cache = _open_cache(images, self._source, self._paths)
         self.piece_rows = self._rows_of(_PIECE_IMAGES)
 
-    def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:  # noqa: D102 - as in Reader
+    @override
+    def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:
         check_rows(rows, len(self._paths))
         images = self._images
         is_float = images.dtype == np.float32
@@ -93,11 +95,13 @@ class ImagesReader(Reader):
         if is_float:
             np.multiply(pixels, np.float32(images.scale), out=out, dtype=np.float32)
 
-    def will_need(self, rows: Int64Array) -> None:  # noqa: D102 - as in Reader
+    @override
+    def will_need(self, rows: Int64Array) -> None:
         pictures, _ = self._paths.pictures_of(rows)
         self._source.will_need(self._keys(pictures), self._cache)
 
-    def close(self) -> None:  # noqa: D102 - as in Reader
+    @override
+    def close(self) -> None:
         self._source.close()
         if self._cache is not None:
             self._cache.close()
@@ -227,9 +231,9 @@ def _open_cache(images: Images, source: PictureSource, paths: PathColumn) -> Pic
     if images.cache is None or not (hasattr(os, "preadv") and address_of("preadv")):
         return None
     from rowlock.picture_cache.cache import PictureCache  # noqa: PLC0415 - only where there is one
-    from rowlock.picture_cache.identity import digest_of  # noqa: PLC0415 - as above
-    from rowlock.picture_cache.recall import Recall  # noqa: PLC0415 - as above
-    from rowlock.pictures.versions import versions  # noqa: PLC0415 - as above
+    from rowlock.picture_cache.identity import digest_of  # noqa: PLC0415 - only where there is one
+    from rowlock.picture_cache.recall import Recall  # noqa: PLC0415 - only where there is one
+    from rowlock.pictures.versions import versions  # noqa: PLC0415 - only where there is one
 
     shape = (*images.size, images.channels)
     settings = digest_of("pixels-1", shape, images.resize, images.max_pixels, _fence(images), versions())

@@ -7,6 +7,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
+from typing_extensions import override
 
 from rowlock.inputs.base import Draw, Reader, check_rows
 
@@ -31,7 +32,8 @@ class MaskReader(Reader):
         self._lengths = np.minimum(lengths, spec.shape[0])
         self.spec = spec
 
-    def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:  # noqa: ARG002, D102 - as in Reader
+    @override
+    def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:
         check_rows(rows, len(self._lengths))
         np.less(np.arange(out.shape[1]), self._lengths[rows, None], out=out, casting="unsafe")
 

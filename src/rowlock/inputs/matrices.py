@@ -128,7 +128,7 @@ class SparseMatrix(DenseMatrix):
         places: Int64Array,
         out: AnyArray,
         columns: Int64Array | None,
-        key_hashes: UInt64Array | None = None,  # noqa: ARG002 - as above
+        key_hashes: UInt64Array | None = None,  # noqa: ARG002 - arrays have no keys to prove
     ) -> None:
         chosen: Any = self.values[places]
         copy_cast((chosen if columns is None else chosen[:, columns]).toarray(), out)

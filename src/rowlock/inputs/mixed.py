@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from typing_extensions import override
 
 from rowlock.arrays import ArraySpec
 from rowlock.inputs.base import Draw, Reader, check_rows
@@ -54,7 +55,8 @@ class MixedReader(Reader):
         self.source_dtype = numbers.dtype
         self.column_names: tuple[str, ...] | None = tuple(names)
 
-    def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:  # noqa: D102 - as in Reader
+    @override
+    def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:
         check_rows(rows, len(self._numbers))
         out[:, self._places] = self._numbers[rows]
         for block, reader in self._blocks:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from typing_extensions import override
 
 from rowlock.errors import ConfigError
 from rowlock.inputs.base import Draw, Reader
@@ -151,7 +152,8 @@ class ScaledReader(Reader):
         """Return a reader of the same rows that uses these statistics of others."""
         return ScaledReader(self._raw, self._wish, statistics, self._name, measured=True)
 
-    def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:  # noqa: D102 - as in Reader
+    @override
+    def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:
         scaling = self._scaling
         if scaling is None:
             raise ConfigError(f"{self._name!r} has no statistics yet: see Dataset.fit_statistics")
@@ -183,10 +185,12 @@ class ScaledReader(Reader):
         stored, _, digest = fingerprint.rpartition("|")
         return self._scaling is not None and digest == self._scaling.digest and self._raw.extends(stored)
 
-    def will_need(self, rows: Int64Array) -> None:  # noqa: D102 - as in Reader
+    @override
+    def will_need(self, rows: Int64Array) -> None:
         self._raw.will_need(rows)
 
-    def close(self) -> None:  # noqa: D102 - as in Reader
+    @override
+    def close(self) -> None:
         self._raw.close()
 
 

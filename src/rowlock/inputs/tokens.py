@@ -6,6 +6,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from typing_extensions import override
 
 from rowlock.arguments import number_dtype, whole_number
 from rowlock.arrays import ArraySpec
@@ -74,18 +75,20 @@ class Tokens(Input):
         more = "".join(f", {name}={value!r}" for name, (value, usual) in given.items() if value != usual)
         return f"Tokens({self.column!r}, {self.length}{more})"
 
-    def open(self, table: Table, name: str) -> Reader:  # noqa: ARG002, D102 - as in Input
+    @override
+    def open(self, table: Table, name: str) -> Reader:
         from rowlock.inputs.number_lists import NumberLists  # noqa: PLC0415 - pyarrow is loaded when it is used
 
         lists = NumberLists(table.column(self.column), self.column, self.dtype)
         self._refuse_longer(lists.lengths)
         return _TokensReader(lists, self)
 
-    def meaning(self, reader: Reader) -> dict[str, Any]:  # noqa: ARG002, D102 - as in Input
+    @override
+    def meaning(self, reader: Reader) -> dict[str, Any]:
         return {"column": self.column, "length": self.length, "pad": self.pad}
 
     def _refuse_longer(self, lengths: Int64Array) -> None:
-        from rowlock.list_columns import listed  # noqa: PLC0415 - as above
+        from rowlock.list_columns import listed  # noqa: PLC0415 - pyarrow is loaded when it is used
 
         too_long = np.flatnonzero(lengths > self.length)
         if len(too_long) and self.longer == "raise":
@@ -103,7 +106,8 @@ class _TokensReader(Reader):
         self._pad = tokens.pad
         self.spec = ArraySpec((tokens.length,), tokens.dtype)
 
-    def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:  # noqa: ARG002 - as in Reader
+    @override
+    def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:
         check_rows(rows, len(self._lists))
         self._lists.fill(rows, out, self._pad)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from typing_extensions import override
 
 from rowlock.arguments import number_dtype, whole_number
 from rowlock.arrays import ArraySpec
@@ -53,12 +54,14 @@ class TokensMask(Input):
     def __repr__(self) -> str:
         return f"TokensMask({self.column!r}, {self.length})"
 
-    def open(self, table: Table, name: str) -> Reader:  # noqa: ARG002, D102 - as in Input
+    @override
+    def open(self, table: Table, name: str) -> Reader:
         from rowlock.inputs.number_lists import number_lists  # noqa: PLC0415 - pyarrow is loaded when it is used
-        from rowlock.list_columns import list_starts  # noqa: PLC0415 - as above
+        from rowlock.list_columns import list_starts  # noqa: PLC0415 - pyarrow is loaded when it is used
 
         lists = number_lists(table.column(self.column), self.column)
         return MaskReader(np.diff(list_starts(lists)), ArraySpec((self.length,), self.dtype))
 
-    def meaning(self, reader: Reader) -> dict[str, Any]:  # noqa: ARG002, D102 - as in Input
+    @override
+    def meaning(self, reader: Reader) -> dict[str, Any]:
         return {"column": self.column, "length": self.length}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from typing_extensions import override
 
 from rowlock.inputs.columns import ArrayReader, Column
 from rowlock.inputs.finite import refuse_where
@@ -24,7 +25,8 @@ class Weight(Column):
         When the dataset is made: as `Column`; and negative weights.
     """
 
-    def open(self, table: Table, name: str) -> ArrayReader:  # noqa: D102 - as in Input
+    @override
+    def open(self, table: Table, name: str) -> ArrayReader:
         reader = super().open(table, name)
         values = reader.spec.empty(table.num_rows)
         reader.gather(np.arange(table.num_rows), values, None)

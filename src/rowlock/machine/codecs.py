@@ -32,7 +32,7 @@ def _of(package: str) -> str | None:
 
 def _blosc() -> str | None:
     try:
-        import blosc2  # noqa: PLC0415 - as above
+        import blosc2  # noqa: PLC0415 - loaded when somebody asks
     except ImportError:
         return None
     return f"C-Blosc2 {str(blosc2.blosclib_version).split(' (')[0]}"

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
@@ -45,6 +45,7 @@ class Balanced:
     of a permutation; with classes of 64 rows or fewer, up to 64 hashes instead.
     """
 
+    algorithm: ClassVar[str] = "balanced-1"
     num_rows: int
     num_classes: int
     digest: str
@@ -70,15 +71,12 @@ class Balanced:
         return cls(len(codes), len(classes), digest.hexdigest(), members, firsts)
 
     @property
-    def algorithm(self) -> str:  # noqa: D102 - as in Order
-        return "balanced-1"
-
-    @property
     def fingerprint(self) -> str:
         """Number of classes, and a digest of who belongs to them."""
         return f"{self.num_classes} classes:{self.digest}"
 
-    def rows(self, positions: Int64Array, seed: int, epoch: int) -> Int64Array:  # noqa: D102 - as in Order
+    def rows(self, positions: Int64Array, seed: int, epoch: int) -> Int64Array:
+        """Return the rows at some positions; see `Order`."""
         from rowlock.orders import kernels  # noqa: PLC0415 - numba is loaded on first use
 
         keys = key_words(f"rowlock {self.algorithm} {seed} {self.num_rows} {self.num_classes}", 3)

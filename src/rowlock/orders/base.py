@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from rowlock import permutation
 
@@ -52,16 +52,11 @@ class Permutation:
     """Every row once an epoch, shuffled: see `rowlock.permutation`."""
 
     num_rows: int
+    algorithm: ClassVar[str] = permutation.ALGORITHM
+    fingerprint: ClassVar[str] = ""
 
-    @property
-    def algorithm(self) -> str:  # noqa: D102 - as in Order
-        return permutation.ALGORITHM
-
-    @property
-    def fingerprint(self) -> str:  # noqa: D102 - as in Order
-        return ""
-
-    def rows(self, positions: Int64Array, seed: int, epoch: int) -> Int64Array:  # noqa: D102 - as in Order
+    def rows(self, positions: Int64Array, seed: int, epoch: int) -> Int64Array:
+        """Return the rows at some positions; see `Order`."""
         return permutation.permute(positions, self.num_rows, seed, epoch)
 
 
@@ -70,14 +65,9 @@ class FrameOrder:
     """Every row once an epoch, as the dataset has them."""
 
     num_rows: int
+    algorithm: ClassVar[str] = "frame"
+    fingerprint: ClassVar[str] = ""
 
-    @property
-    def algorithm(self) -> str:  # noqa: D102 - as in Order
-        return "frame"
-
-    @property
-    def fingerprint(self) -> str:  # noqa: D102 - as in Order
-        return ""
-
-    def rows(self, positions: Int64Array, seed: int, epoch: int) -> Int64Array:  # noqa: ARG002, D102 - as in Order
+    def rows(self, positions: Int64Array, seed: int, epoch: int) -> Int64Array:  # noqa: ARG002 - the same in every epoch
+        """Return the positions themselves: they are the rows; see `Order`."""
         return positions

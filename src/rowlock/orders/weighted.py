@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
@@ -46,6 +46,7 @@ class Weighted:
     Memory is 9 bytes a row. A row costs a permutation's pass and a binary search between two hints.
     """
 
+    algorithm: ClassVar[str] = "weighted-1"
     num_rows: int
     digest: str
     _ends: AnyArray = field(repr=False, compare=False)  # of the rows on the line
@@ -73,15 +74,12 @@ class Weighted:
         return cls(num_rows, digest, ends, hints)
 
     @property
-    def algorithm(self) -> str:  # noqa: D102 - as in Order
-        return "weighted-1"
-
-    @property
     def fingerprint(self) -> str:
         """Digest of the line: weights in exactly the same proportion have the same."""
         return f"weights:{self.digest}"
 
-    def rows(self, positions: Int64Array, seed: int, epoch: int) -> Int64Array:  # noqa: D102 - as in Order
+    def rows(self, positions: Int64Array, seed: int, epoch: int) -> Int64Array:
+        """Return the rows at some positions; see `Order`."""
         from rowlock.orders import kernels  # noqa: PLC0415 - numba is loaded on first use
 
         units = permute(positions, self.num_rows, seed, epoch)

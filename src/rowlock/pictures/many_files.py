@@ -66,7 +66,7 @@ def read_many(paths: Sequence[bytes], flags: int, max_bytes: int) -> Iterator[me
 
 def stat_many(paths: Sequence[bytes]) -> Int64Array:
     """Return size, mtime and ctime (ns) of files, shape (n, 3), links followed; size -1: the system does not tell."""
-    from rowlock.pictures.file_kernels import stat_files  # noqa: PLC0415 - as above
+    from rowlock.pictures.file_kernels import stat_files  # noqa: PLC0415 - Numba is loaded on first use
 
     found = np.empty((len(paths), 3), np.int64)
     stat_files(address_of("statx"), _names(paths), found)

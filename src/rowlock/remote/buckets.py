@@ -64,7 +64,7 @@ class BucketClient:
                 return None
             raise _momentary(error) from error
 
-    def content(self, url: str, deadline: float) -> Content:  # noqa: ARG002 - as above
+    def content(self, url: str, deadline: float) -> Content:  # noqa: ARG002 - obstore keeps the time
         """Fetch an object; as `HttpClient.content`."""
         store, key = self._place(url)
         try:
@@ -87,7 +87,7 @@ class BucketClient:
         """Do nothing: obstore ends requests by itself."""
 
     def end(self) -> None:
-        """Do nothing, as above."""
+        """Do nothing: nothing of ours is under way."""
 
     def close(self) -> None:
         """Let go of all buckets."""

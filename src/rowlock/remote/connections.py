@@ -71,18 +71,18 @@ def pool_of(permission: Permission, requests: Requests, max_concurrent: int) -> 
 
         def request(self, *args: Any, **kwargs: Any) -> None:
             requests.began(self)
-            super().request(*args, **kwargs)  # type: ignore[misc]  # as above
+            super().request(*args, **kwargs)  # type: ignore[misc]  # of the connection it is mixed into
 
     class CheckedHTTP(Checked, HTTPConnection):  # type: ignore[misc]  # urllib3 is Any to the checker
         pass
 
-    class CheckedHTTPS(Checked, HTTPSConnection):  # type: ignore[misc]  # as above
+    class CheckedHTTPS(Checked, HTTPSConnection):  # type: ignore[misc]  # urllib3 is Any to the checker
         is_tls = True
 
-    class Pool(urllib3.HTTPConnectionPool):  # type: ignore[misc]  # as above
+    class Pool(urllib3.HTTPConnectionPool):  # type: ignore[misc]  # urllib3 is Any to the checker
         ConnectionCls: Any = CheckedHTTP
 
-    class TLSPool(urllib3.HTTPSConnectionPool):  # type: ignore[misc]  # as above
+    class TLSPool(urllib3.HTTPSConnectionPool):  # type: ignore[misc]  # urllib3 is Any to the checker
         ConnectionCls: Any = CheckedHTTPS
 
     manager = urllib3.PoolManager(num_pools=64, maxsize=max_concurrent, retries=False)

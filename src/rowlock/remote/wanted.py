@@ -17,10 +17,17 @@ __all__ = ["Fetch", "Wanted"]
 class Fetch(Protocol):
     """Who fetches: `rowlock.remote.fetching.Fetcher`."""
 
-    def version(self, url: str) -> Version | None: ...  # noqa: D102 - as in Fetcher
-    def content(self, url: str) -> Content: ...  # noqa: D102 - as in Fetcher
-    def end_overdue(self) -> None: ...  # noqa: D102 - as in Fetcher
-    def end(self) -> None: ...  # noqa: D102 - as in Fetcher
+    def version(self, url: str) -> Version | None:
+        """Return the state of a file, None where its server tells none."""
+
+    def content(self, url: str) -> Content:
+        """Return a file, or raise why not."""
+
+    def end_overdue(self) -> None:
+        """Break off what takes too long."""
+
+    def end(self) -> None:
+        """Break off everything."""
 
 
 class Wanted:
