@@ -27,7 +27,7 @@ class Squares:
         self.sleep = sleep
 
     def will_need(self):
-        self.was_announced = True
+        pass
 
     def pieces(self):
         return range(len(self.done))
@@ -67,12 +67,37 @@ def test_jobs_come_in_order_and_whole_for_any_threads_and_prefetch(num_threads, 
             assert job.done == [number * 10 + part for part in range(num_parts)]
 
 
-def test_jobs_that_wait_for_others_are_announced():
-    with Engine(num_threads=1, prefetch=3) as engine:
-        stream = engine.stream(Squares)
-        jobs = [stream.take(number) for number in range(8)]
-    assert all(job.was_announced for job in jobs[1:])
-    assert not hasattr(jobs[0], "was_announced")
+@pytest.mark.parametrize("num_threads", [1, 2, 5])
+def test_jobs_are_announced_in_their_order_one_at_a_time_however_many_threads_there_are(num_threads):
+    events = []
+
+    class Told(Squares):
+        def will_need(self):
+            events.append(("begins", self.number))
+            time.sleep(random.random() * 0.004)
+            events.append(("ends", self.number))
+
+    with Engine(num_threads=num_threads, prefetch=4) as engine:
+        stream = engine.stream(Told)
+        for number in range(30):
+            stream.take(number)
+        wait_until(lambda: len(events) >= 60)
+    numbers = range(len(events) // 2)  # some that nobody took any more among them
+    assert events[: 2 * len(numbers)] == [(what, number) for number in numbers for what in ("begins", "ends")]
+
+
+def test_a_hint_that_hangs_holds_up_no_job():
+    goes_on = threading.Event()
+
+    class Hanging(Squares):
+        def will_need(self):
+            goes_on.wait(30)
+
+    with Engine(num_threads=2, prefetch=4) as engine:
+        stream = engine.stream(Hanging)
+        assert [stream.take(number).number for number in range(6)] == list(range(6))
+        assert not goes_on.is_set()
+        goes_on.set()
 
 
 def test_no_more_jobs_are_begun_than_prefetch_allows():

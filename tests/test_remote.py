@@ -37,6 +37,8 @@ from rowlock.remote.addresses import refused_address
 from rowlock.table import Table
 
 pytest.importorskip("urllib3")
+from rowlock.remote.http import HttpClient
+from rowlock.remote.repeating import MomentaryError
 
 SIZE = 12, 16
 NUM_PICTURES = 24
@@ -993,6 +995,25 @@ def test_closing_ends_what_is_under_way_and_leaves_no_thread(server):
         reader.close()
         with pytest.raises(LoaderClosedError):
             gathered(reader, [1])
+
+
+@pytest.mark.parametrize("moment", ["before", "not connected yet"])
+def test_a_request_that_begins_as_all_are_ended_is_not_waited_for(server, moment, time_limit):
+    server.always["/0000.jpg"] = slow(60)
+    remote = rl.Remote(f"{server.url}/", read_seconds=60, total_seconds=60)
+    client = HttpClient(remote, remote.permission(), 1 << 20)
+    if moment == "before":
+        client.end()
+    else:
+        began = client._requests.began
+
+        def begins_and_is_ended(connection):
+            began(connection)
+            client.end()
+
+        client._requests.began = begins_and_is_ended
+    with time_limit(20), pytest.raises(MomentaryError):
+        client.content(f"{server.url}/0000.jpg", time.monotonic() + 60)
 
 
 def test_a_dataset_that_is_forgotten_takes_its_threads_along(server):

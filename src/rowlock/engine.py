@@ -173,7 +173,7 @@ class Stream(Generic[JobT]):
         self._held_back = None
         if entry is None or entry.number != number:
             entry = Entry(self._make_job(number), number, self._token)
-        if not self._pool.submit(entry, must=must):
+        if not self._pool.submit(entry, must=must, announce=self._prefetch > 0):
             self._held_back = entry
             return False
         self._window.append(entry)

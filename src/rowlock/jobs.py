@@ -21,7 +21,7 @@ class Job(Protocol[Part]):
         """Memory that the result takes."""
 
     def will_need(self) -> None:
-        """Tell disks what the parts will read; called soon after queueing, where other jobs are done first."""
+        """Tell disks and servers what the parts will read; called soon after queueing, in the order of the jobs."""
 
     def pieces(self) -> Iterable[Part]:
         """Allocate the result and return the parts; called once."""

@@ -41,6 +41,8 @@ class Pool:
         self._work_is_there = threading.Condition(self._lock)  # threads wait for it
         self._awaited: dict[int, queue.SimpleQueue[None]] = {}  # what the consumer of each stream waits for
         self._tasks: deque[tuple[Entry[Any], int]] = deque()
+        self._hints: deque[Entry[Any]] = deque()  # jobs that disks and servers are to be told of, in their order
+        self._is_hinting = False  # a thread is at it: another one could overtake it
         self._streams: dict[int, set[Entry[Any]]] = {}  # the jobs of each open stream that take memory
         self._in_flight_bytes = 0
         self._peak_bytes = 0
@@ -119,6 +121,7 @@ class Pool:
 
     def _forget(self, token: int) -> None:
         self._tasks = deque(task for task in self._tasks if task[0].token != token)
+        self._hints = deque(entry for entry in self._hints if entry.token != token)
         for entry in self._streams.get(token, set()).copy():
             entry.is_forgotten = True
             if not entry.num_running:
@@ -129,8 +132,17 @@ class Pool:
         scratch = self._num_threads * self._scratch_bytes
         return MemoryUse(self._budget_bytes, self._in_flight_bytes, self._peak_bytes, scratch)
 
-    def submit(self, entry: Entry[Any], *, must: bool) -> bool:
-        """Queue a job's pieces if the budget allows; `must`: a stream may always have one job."""
+    def submit(self, entry: Entry[Any], *, must: bool, announce: bool) -> bool:
+        """Queue a job's pieces if the budget allows.
+
+        Parameters
+        ----------
+        entry : Entry
+        must : bool
+            A stream may always have one job.
+        announce : bool
+            Tell disks and servers of it before that.
+        """
         with self._lock:
             self._sweep()
             self._check_open(entry)
@@ -145,7 +157,7 @@ class Pool:
             self._peak_bytes = max(self._peak_bytes, self._in_flight_bytes)
         try:
             entry.begin()
-            self._queue(entry, announce=not must)
+            self._queue(entry, announce=announce)
         except BaseException:  # no memory for it, no thread, closed meanwhile
             self.delivered(entry)
             raise
@@ -156,7 +168,7 @@ class Pool:
             self._check_open(entry)
             self._start_threads(len(entry.pieces))
             if announce:
-                self._tasks.appendleft((entry, _HINT))
+                self._hints.append(entry)
             self._tasks.extend((entry, place) for place in range(len(entry.pieces)))
             self._work_is_there.notify(len(entry.pieces) + announce)
 
@@ -228,17 +240,24 @@ class Pool:
         with self._lock:
             self._sweep()
             self._num_idle += 1
-            while self._streams and not self._closed and not (self._tasks and self._has_room()):
+            task = None
+            while self._streams and not self._closed and (task := self._chosen()) is None:
                 self._work_is_there.wait(SWEEP_SECONDS)
                 self._sweep()
             self._num_idle -= 1
-            if self._tasks and not self._closed:
-                task = self._tasks.popleft()
+            if task is not None:
                 task[0].num_running += 1
                 self._num_running += 1
                 return task
             self._threads.discard(threading.current_thread())
             return None
+
+    def _chosen(self) -> tuple[Entry[Any], int] | None:
+        """Return what to do now, if anything: hints first, which take no time, one after the other."""
+        if self._hints and not self._is_hinting:
+            self._is_hinting = True
+            return self._hints.popleft(), _HINT
+        return self._tasks.popleft() if self._tasks and self._has_room() else None
 
     def _has_room(self) -> bool:
         """Return whether one more thread may use memory beside the batches; one may always."""
@@ -255,7 +274,9 @@ class Pool:
             self._scratch_bytes = max(self._scratch_bytes, scratch_bytes)
             if entry.is_forgotten and not entry.num_running:
                 self._release(entry)
-            if self._tasks:
+            if place == _HINT:
+                self._is_hinting = False
+            if self._tasks or self._hints:
                 self._work_is_there.notify()  # there may be room now
             if place == _HINT:
                 return

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import math
 import socket
 import threading
 import time
@@ -26,6 +28,7 @@ class Requests:
     def __init__(self) -> None:
         self._deadline = threading.local()
         self._under_way: dict[int, tuple[Any, float]] = {}
+        self._is_over = False
 
     @contextlib.contextmanager
     def until(self, deadline: float) -> Any:
@@ -39,9 +42,20 @@ class Requests:
     def began(self, connection: Any) -> None:
         """Take note of the connection that this thread's request goes through."""
         self._under_way[threading.get_ident()] = connection, self._deadline.value
+        self.check_going_on()
+
+    def check_going_on(self) -> None:
+        """Raise if all requests were ended: one that `end` could not see yet must not begin."""
+        if self._is_over:
+            raise ConnectionAbortedError(errno.ECONNABORTED, "all requests were ended")
+
+    def end(self) -> None:
+        """End all requests, those too that are about to begin. Takes no lock: finalisers call it."""
+        self._is_over = True
+        self.end_overdue(math.inf)
 
     def end_overdue(self, now: float | None = None) -> None:
-        """End requests whose time is up, however slowly bytes still trickle; ``math.inf``: all of them."""
+        """End requests whose time is up, however slowly bytes still trickle."""
         now = time.monotonic() if now is None else now
         for connection, deadline in list(self._under_way.values()):
             if now > deadline:
@@ -59,11 +73,14 @@ def pool_of(permission: Permission, requests: Requests, max_concurrent: int) -> 
         port: int
         default_port: int
         is_tls = False
+        sock: socket.socket | None
 
         def _new_conn(self) -> socket.socket:
             connected: socket.socket = super()._new_conn()  # type: ignore[misc]  # of the connection it is mixed into
             try:
                 _check_peer(permission, "https" if self.is_tls else "http", self.host, self.port, connected)
+                self.sock = connected  # where `end` finds it
+                requests.check_going_on()
             except BaseException:
                 connected.close()
                 raise

@@ -6,7 +6,6 @@ import email.utils
 import errno
 import http
 import http.client
-import math
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
@@ -95,7 +94,7 @@ class HttpClient:
 
     def end(self) -> None:
         """End all requests under way. Takes no lock: finalisers call it."""
-        self._requests.end_overdue(math.inf)
+        self._requests.end()
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
