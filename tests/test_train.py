@@ -186,6 +186,28 @@ def test_the_same_command_again_shows_what_came_out_and_another_one_is_refused(m
 
 
 @pytest.mark.slow
+def test_a_finished_run_says_that_nothing_was_trained_and_rows_are_shown_once_for_all_models(data, tmp_path):
+    out = tmp_path / "run"
+    given = options(data, out, "--epochs", "1", "--rows", "80", inputs=("growth", "columns"))
+    first = invoke(*given)
+    assert "nothing was trained" not in first
+    ablated = invoke(*given, "--ablate")  # the merged model is there, the others are not
+    assert "nothing was trained" not in ablated
+    assert ablated.count("columns alone (") == ablated.count("growth alone (") == 1
+    assert ablated.count("training validation test") == 1
+    model = (out / "model.keras").stat().st_mtime_ns
+    for more in ([], ["--ablate"]):
+        again = invoke(*given, *more)
+        assert f"nothing was trained: the run in {out} is finished" in again
+        assert "--epochs in a new folder (--out)" in again
+        assert "--overwrite" in again
+        assert again.index("nothing was trained") < again.index("accuracy") < again.index("growth adds")
+        assert again.count("To use it") == 1
+    assert (out / "model.keras").stat().st_mtime_ns == model
+    assert "nothing was trained" not in invoke(*given, "--overwrite")
+
+
+@pytest.mark.slow
 def test_an_ablation_that_was_interrupted_goes_on_with_the_models_that_lack(merged, tmp_path):
     out, _ = merged
     copy = tmp_path / "copy"

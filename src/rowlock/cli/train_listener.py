@@ -34,6 +34,7 @@ class TerminalListener(Listener):
         self._bar: Progress | None = None
         self._has_header = False
         self._last: EpochFacts | None = None
+        self._has_rows = False
 
     def __enter__(self) -> Self:
         self._waiting.start()
@@ -53,12 +54,23 @@ class TerminalListener(Listener):
         """Print it to stderr."""
         errors.print(f"[yellow]note[/]: {escape(text)}", soft_wrap=True)
 
+    def finished(self, folder: RunFolder) -> None:
+        """Say that nothing is trained, and how something would be."""
+        self._still()
+        console.print(
+            f"[bold]nothing was trained[/]: the run in {escape(str(folder.path))} is finished. To train longer: more"
+            " --epochs in a new folder (--out); to train the same anew: --overwrite. This is what came out of it:",
+            soft_wrap=True,
+        )
+
     def begin(self, summary: Summary) -> None:
-        """Print rows, balance and branches."""
+        """Print rows and balance, once for all models of an ablation, and branches."""
         self._still()
         console.print(f"\n[bold]{escape(summary.target)}[/] from [bold]{escape(summary.title)}[/]"
                       f" [dim]({_SHOWN[summary.task]}; Keras on {summary.backend})[/]")  # fmt: skip
-        console.print(_rows_table(summary))
+        if not self._has_rows:
+            console.print(_rows_table(summary))
+            self._has_rows = True
         console.print(_branches_table(summary))
         for text in summary.notes:
             self.note(text)

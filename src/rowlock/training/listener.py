@@ -96,6 +96,9 @@ class Listener:
     def note(self, text: str) -> None:
         """Say something that the user should know."""
 
+    def finished(self, folder: RunFolder) -> None:
+        """Hear that the run was finished before, so that nothing is trained."""
+
     def begin(self, summary: Summary) -> None:
         """Hear what is going to be trained."""
 
