@@ -25,6 +25,7 @@ from rowlock.errors import ConfigError
 
 pytest.importorskip("keras")
 from rowlock.cli import app
+from rowlock.cli.train_listener import TerminalListener
 from rowlock.reporting import report
 from rowlock.training import Config, Run, train
 
@@ -250,6 +251,21 @@ def test_what_has_gone_is_told_and_the_rest_is_reported(merged, tmp_path, change
     assert "Class by class" in page
     assert "What each input adds" in page
     assert "The worst mistakes" not in page
+
+
+def test_page_and_command_line_say_of_an_ablation_the_same_in_the_same_direction(merged, capsys):
+    out, _ = merged
+    metrics = json.loads((out / "metrics.json").read_bytes())
+    own, models = metrics["metrics"]["accuracy"], metrics["ablation"]["models"]
+    TerminalListener().compare(metrics)
+    printed = capsys.readouterr().out
+    section = report(out).html.partition('id="ablation"')[2].partition("</table>")[0]
+    told = [re.sub(r"<[^>]+>", " ", line) for line in section.split("<tr>")]
+    for lines in (printed.splitlines(), told):
+        assert any("merged is better by" in line for line in lines)
+        for title, one in models.items():
+            (line,) = (line for line in lines if line.strip().startswith(title))
+            assert float(line.split()[-1]) == pytest.approx(own - one["metrics"]["accuracy"], abs=6e-4)
 
 
 def test_a_report_of_the_folder_alone_needs_no_framework(merged):

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from rowlock.arrays import BoolArray
     from rowlock.training.targets import Target
 
-__all__ = ["DataOptions", "takes_data"]
+__all__ = ["MISSING_HELP", "DataOptions", "takes_data"]
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
 _PANEL: Final = "Data"
+
+MISSING_HELP: Final = "What becomes of rows without target, or whose key a store lacks."
 
 
 def _option(*names: str, metavar: str | None = None, text: str) -> Any:

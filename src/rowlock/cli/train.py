@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from rowlock.cli.choices import OnError, Weighting
+from rowlock.cli.choices import Missing, OnError, Weighting
 from rowlock.cli.commands import examples
-from rowlock.cli.data_options import DataOptions, takes_data
+from rowlock.cli.data_options import MISSING_HELP, DataOptions, takes_data
 from rowlock.cli.train_listener import TerminalListener
 from rowlock.errors import ConfigError
 from rowlock.remote.permission import is_url
@@ -132,14 +132,7 @@ def train(
     rows: Annotated[
         int | None, typer.Option(help="At most so many rows, by chance: for a first try.", rich_help_panel=_TRAINING)
     ] = None,
-    missing: Annotated[
-        str,
-        typer.Option(
-            metavar="raise|drop",
-            help="What becomes of rows without target, or whose key a store lacks.",
-            rich_help_panel=_TRAINING,
-        ),
-    ] = "raise",
+    missing: Annotated[Missing, typer.Option(help=MISSING_HELP, rich_help_panel=_TRAINING)] = Missing.raise_,
     class_weights: Annotated[
         Weighting, typer.Option(help="balanced: classes count equally in the loss.", rich_help_panel=_TRAINING)
     ] = Weighting.none,
@@ -202,7 +195,7 @@ def train(
         task=data.task.value,
         key=data.key,
         rows=rows,
-        missing=missing,
+        missing=missing.value,
         split=_numbers(split),
         stratify=stratify if stratify is not None else not no_stratify,
         group=group,

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from rowlock.cli.terminal import console, errors
-from rowlock.training.listener import Listener
+from rowlock.training.listener import BETTER, Listener
 
 if TYPE_CHECKING:
     from rowlock.training.folder import RunFolder
@@ -138,7 +138,7 @@ class TerminalListener(Listener):
         table = Table(box=SIMPLE, pad_edge=False)
         table.add_column("model")
         table.add_column(_title(main), justify="right")
-        table.add_column("the merged one is better by", justify="right")
+        table.add_column(BETTER, justify="right")
         own = metrics["metrics"][main]
         table.add_row("merged", _number(own), "", style="bold")
         for title, one in told["models"].items():
