@@ -471,7 +471,7 @@ def test_rows_that_training_leaves_out_are_errors_and_on_request_left_out_and_to
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["no.parquet", "--image", "path"], 1, "there is nothing at no.parquet"),
+        (["no.parquet", "--image", "path"], 2, "there is nothing at no.parquet"),
         (["t.parquet"], 2, "nothing of t.parquet is named"),
         (["t.parquet", "--image", "path", "--key", "idd"], 2, "Did you mean 'id'"),
         (["t.parquet", "--image", "path", "--size", "big"], 2, "--size is one number"),
