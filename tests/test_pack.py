@@ -572,13 +572,13 @@ def test_verify_tells_a_whole_store_from_a_damaged_one(store):
     assert [(fault["start"], fault["stop"]) for fault in found["damaged"]] == [(7, 9)]
 
 
-def test_verify_and_info_of_nothing_end_with_one(tmp_path):
+def test_verify_and_info_of_nothing_end_with_two(tmp_path):
     for name in ("verify", "info"):
         process = subprocess.run(
             [sys.executable, "-m", "rowlock", name, str(tmp_path / "nothing")],
             capture_output=True, check=False, text=True, timeout=120, env=os.environ | {"COLUMNS": "200"},
         )  # fmt: skip
-        assert process.returncode == 1
+        assert process.returncode == 2
         assert "StoreNotFoundError" in process.stderr
         assert "Traceback" not in process.stderr
 

@@ -9,7 +9,15 @@ from rich.markup import escape
 from typer.core import TyperCommand, TyperGroup
 
 from rowlock.cli.terminal import MISUSE, PIPE_CLOSED, PROBLEM, STOPPED, errors, silence
-from rowlock.errors import ConfigError, MissingDependencyError, RowlockError, StoreLockedError
+from rowlock.errors import (
+    ConfigError,
+    MissingDependencyError,
+    RowlockError,
+    SourceNotFoundError,
+    StoreExistsError,
+    StoreLockedError,
+    StoreNotFoundError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,12 +26,12 @@ __all__ = ["Command", "Group", "epilog_of", "examples"]
 
 _NOT_BEGUN: Final = (
     ConfigError,
-    FileNotFoundError,
-    NotADirectoryError,
-    IsADirectoryError,
-    FileExistsError,
+    StoreNotFoundError,
+    SourceNotFoundError,
+    StoreExistsError,
     StoreLockedError,
     MissingDependencyError,
+    NotADirectoryError,
 )
 """What keeps a command from beginning: wrong options, what is named and not there, what is in the way."""
 

@@ -97,15 +97,28 @@ def predict(
 
 def read_for(path: Path, spec: Any, named: str | None) -> Any:
     """Return a table as the spec of a run wants it read; `named` is what the keys of a CSV file are."""
+    from rowlock.cli.csv_tables import as_numbers
     from rowlock.cli.tables import read_table
+    from rowlock.tables.formats import is_csv
 
+    if not path.exists() or not is_csv(path):  # it says itself what its columns are, or that it is not there
+        return read_table(path, key=spec.key, key_type=named if spec.key is not None else None)
+    texts, numbers = _columns_of(spec)
+    key_type = None if spec.key is None else named or spec.key_type
+    return as_numbers(read_table(path, key=spec.key, key_type=key_type, types=dict.fromkeys(texts, "text")), numbers)
+
+
+def _columns_of(spec: Any) -> tuple[list[str], list[str]]:
+    """Return the columns that were text in training, and those that were numbers, whatever they look like now."""
     texts = [told["column"] for told in spec.inputs.values() if told["kind"] == "images"]
-    texts += [column for told in spec.inputs.values() if told["kind"] == "columns" for column in told["categories"]]
-    if named is None and path.suffix.lower() == ".csv":
-        named = spec.key_type
-    if spec.key is None:
-        return read_table(path, text=texts)
-    return read_table(path, key=spec.key, key_type=named, text=texts)
+    numbers = list(spec.target.columns) if spec.target.task == "quantity" else []
+    for told in spec.inputs.values():
+        if told["kind"] == "columns":
+            texts += [column for column in told["columns"] if column in told["categories"]]
+            numbers += [column for column in told["columns"] if column not in told["categories"]]
+    if spec.target.task == "classes" and all(isinstance(name, str) for name in spec.target.classes):
+        texts += spec.target.columns
+    return texts, numbers
 
 
 def root_for(frame: Any, given: Path | None) -> str | None:

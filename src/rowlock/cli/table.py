@@ -66,7 +66,7 @@ def table(
     from rowlock.folders import table_from_folder
 
     _check_place(out, overwrite=overwrite)
-    listing = None if csv is None else read_table(csv, key=key, text=[] if csv_file is None else [csv_file])
+    listing = None if csv is None else read_table(csv, key=key, types={} if csv_file is None else {csv_file: "text"})
     if listing is None and csv_file is not None:
         raise ConfigError("--csv-file names a column of the file that --csv names")
     with progress_bar("reading pictures") as progress:

@@ -47,6 +47,7 @@ def _from_file(context: typer.Context, given: Path | None) -> Path | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{given} is no run.toml: {error!r}") from error
     told: dict[str, Any] = {name: content[name] for name in ("table", "key_type") if name in content}
+    told["types"] = [f"{column}={kind}" for column, kind in content.get("types", {}).items()]
     context.default_map = {**_as_typed(options), **told, "out": str(given.parent)}
     return given
 
@@ -215,9 +216,11 @@ def train(
         max_bad=max_bad,
         cache=_absolute(cache),
     )
-    source = {"table": _absolute(data.table)}
+    source: dict[str, Any] = {"table": _absolute(data.table)}
     if data.key_type is not None:
         source["key_type"] = data.key_type.value
+    if data.column_types:
+        source["types"] = data.column_types
     listener = TerminalListener()
     try:
         with listener:

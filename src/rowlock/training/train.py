@@ -37,7 +37,7 @@ def train(
     *,
     overwrite: bool = False,
     listener: Listener | None = None,
-    source: Mapping[str, str] | None = None,
+    source: Mapping[str, Any] | None = None,
 ) -> Run:
     """Train a merged model, measure it, and keep all of it in a folder.
 
@@ -54,8 +54,8 @@ def train(
         Remove the run that is in `out` first.
     listener : Listener, optional
         Hears what happens.
-    source : dict of str to str, optional
-        Where `frame` came from, as the command line says it, for ``run.toml``: ``table``, ``key_type``.
+    source : dict, optional
+        Where `frame` came from, as the command line says it, for ``run.toml``: ``table``, ``key_type``, ``types``.
 
     Returns
     -------
