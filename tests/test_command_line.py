@@ -23,8 +23,11 @@ import rowlock as rl
 from rowlock.cli import app
 from rowlock.cli.choices import KeyType, Task
 from rowlock.cli.data_options import DataOptions
-from rowlock.cli.tables import ROOT_ENTRY, read_table
+from rowlock.cli.roots import ROOT_ENTRY, root_for
+from rowlock.cli.tables import read_table
 from rowlock.errors import ConfigError, KeyTypeError, SourceError
+from rowlock.training.spec import Spec
+from rowlock.training.targets import Target
 
 COMMANDS = sorted(get_command(app).commands)
 
@@ -334,6 +337,28 @@ def test_tables_that_do_not_fit_in_memory_are_mapped(tmp_path, monkeypatch, many
     assert (tmp_path / "t.parquet.rowlock").is_dir()
 
 
+def test_pictures_are_looked_for_where_it_is_said_then_where_the_table_notes_then_as_in_training(tmp_path, monkeypatch):
+    noted, trained = tmp_path / "noted", tmp_path / "trained"
+    frame = pa.table({"path": ["a.png"]})
+    noting = frame.replace_schema_metadata({ROOT_ENTRY: bytes(noted)})
+    spec = Spec({"image": {"kind": "images", "root": str(trained)}}, Target("quantity", ("x",)), None, None)
+    assert root_for(frame, None, spec) == (None, "")  # None: as in training
+    gone = root_for(noting, None, spec)
+    assert gone.place is None
+    assert f"in {trained}, as in training, because {noted}, which the table notes, is not there" in gone.said
+    noted.mkdir()
+    found = root_for(noting, None, spec)
+    assert found.place == str(noted)
+    assert f"in {noted}, as the table notes, and not in {trained}, as in training" in found.said
+    alike = Spec({"image": {"kind": "images", "root": str(noted)}}, spec.target, None, None)
+    assert root_for(noting, None, alike) == (None, "")
+    assert root_for(noting, str(tmp_path), spec) == (str(tmp_path), "")
+    assert root_for(noting, "s3://bucket/photos", spec) == ("s3://bucket/photos", "")
+    with pytest.raises(ConfigError, match="--root trained: there is no such folder"):
+        root_for(noting, "trained", spec)
+    assert root_for(noting, None, Spec({}, spec.target, None, None)) == (None, "")
+
+
 @pytest.mark.parametrize("index", [range(30), range(10, 40), np.random.default_rng(3).permutation(40)[:30]])
 @pytest.mark.parametrize("is_mapped", [False, True])
 def test_a_store_without_keys_is_joined_by_the_index_that_pandas_stored(tmp_path, monkeypatch, index, is_mapped):
@@ -419,6 +444,10 @@ NOT_BEGUN = [
     "look t.csv --features f=nowhere.zarr --key key",
     "look t.csv --image path -o nowhere/sheet.png",
     "look t.csv --image path -o t.csv",
+    "look t.csv --image path --root nowhere",
+    "check t.csv --image path --root nowhere",
+    "bench t.csv --image path --root nowhere",
+    "train t.csv --image path --root nowhere --target label",
     "bench nowhere.csv --image path",
     "bench t.csv --image nowhere",
     "bench t.csv --features f=nowhere.zarr --key key",

@@ -26,6 +26,7 @@ from rowlock.errors import ConfigError, RowError, RunExistsError, TrainingError
 
 keras = pytest.importorskip("keras")
 from rowlock.cli import app  # noqa: E402 - only where Keras is
+from rowlock.cli.roots import ROOT_ENTRY  # noqa: E402 - as above
 from rowlock.training import Config, Run, train  # noqa: E402 - as above
 
 pytestmark = [
@@ -258,6 +259,23 @@ def test_unreadable_rows_are_an_error_or_have_empty_predictions(merged, data, tm
     found = pq.read_table(tmp_path / "out.parquet")
     assert np.flatnonzero(found["predicted_label"].is_null()).tolist() == [3, 11]
     assert np.flatnonzero(found["probability_cat"].is_null()).tolist() == [3, 11]
+
+
+@pytest.mark.slow
+def test_predictions_look_for_pictures_where_the_table_notes_and_say_so(merged, data, tmp_path):
+    out, _ = merged
+    shutil.copytree(data, tmp_path / "moved", ignore=shutil.ignore_patterns("*.zarr"))
+    table = pq.read_table(data / "animals.parquet")
+    noting = (table.schema.metadata or {}) | {ROOT_ENTRY: bytes(tmp_path / "moved")}
+    pq.write_table(table.replace_schema_metadata(noting), tmp_path / "t.parquet")
+    said = invoke("predict", out, tmp_path / "t.parquet", tmp_path / "noted.parquet")
+    assert f"pictures are looked for in {tmp_path / 'moved'}, as the table notes" in said
+    (tmp_path / "moved" / "3.png").unlink()
+    lost = invoke("predict", out, tmp_path / "t.parquet", tmp_path / "lost.parquet", code=1)
+    assert str(tmp_path / "moved" / "3.png") in lost
+    said = invoke("predict", out, tmp_path / "t.parquet", tmp_path / "told.parquet", "--root", data)
+    assert "looked for" not in said
+    assert pq.read_table(tmp_path / "told.parquet").equals(pq.read_table(tmp_path / "noted.parquet"))
 
 
 @pytest.mark.slow

@@ -189,10 +189,10 @@ class DataOptions:
     @functools.cached_property
     def image_root(self) -> str | None:
         """Where relative paths start: what was said, else what the table says of itself."""
-        from rowlock.cli.tables import recorded_root
+        from rowlock.cli.roots import recorded_root, require_root
 
         if self.root is not None:
-            return self.root
+            return require_root(self.root)
         noted = recorded_root(self.frame)
         if noted is not None and not noted.is_dir():
             raise ConfigError(

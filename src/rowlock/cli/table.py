@@ -96,7 +96,7 @@ def _check_place(out: Path, *, overwrite: bool) -> None:
 
 def _write(made: FolderTable, out: Path, *, absolute: bool) -> None:
     """Write beside and rename, so that nobody ever reads half a table."""
-    from rowlock.cli.tables import ROOT_ENTRY
+    from rowlock.cli.roots import ROOT_ENTRY
 
     rows = made.rows if absolute else made.rows.replace_schema_metadata({ROOT_ENTRY: os.fsencode(made.folder)})
     beside = out.with_name(f".{out.name}.{os.getpid()}")

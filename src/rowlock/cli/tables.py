@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from rowlock.cli.csv_tables import read_csv
 from rowlock.errors import AlignmentError, ConfigError, SourceNotFoundError
@@ -15,11 +14,9 @@ from rowlock.sources.registry import recognise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-__all__ = ["ROOT_ENTRY", "read_table", "recorded_root"]
-
-ROOT_ENTRY: Final = b"rowlock.root"
-"""Under this name, a table made by ``rowlock table`` says where its pictures are."""
+__all__ = ["read_table"]
 
 _INDEX = "__index_level_0__"
 """What pandas calls the column of an index without a name."""
@@ -112,9 +109,3 @@ def _with_index(table: Any, index: Any) -> Any:
     notes = json.dumps({"index_columns": [_INDEX], "column_indexes": [], "columns": []})
     metadata = (table.schema.metadata or {}) | {b"pandas": notes.encode()}
     return table.append_column(_INDEX, [index]).replace_schema_metadata(metadata)
-
-
-def recorded_root(table: Any) -> Path | None:
-    """Return the folder that the paths of a table made by ``rowlock table`` start from."""
-    found = (table.schema.metadata or {}).get(ROOT_ENTRY)
-    return None if found is None else Path(found.decode("utf-8", "surrogateescape"))
