@@ -13,6 +13,7 @@ from rowlock.cli.data_options import MISSING_HELP, DataOptions, takes_data
 from rowlock.cli.parts import Rows, Split
 from rowlock.cli.progress import progress_bar
 from rowlock.cli.terminal import PROBLEM, STOPPED, console
+from rowlock.cli.wording import report_in_options
 from rowlock.errors import ConfigError, RowlockError
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def check(
     subject.settings = _settings(sample, seconds, data.seed, full=full)
     with progress_bar("reading", shown=not as_json) as subject.progress:
         report = check_parts(subject)
-    _print(report, as_json=as_json)
+    _print(report_in_options(report), as_json=as_json)
     if not report.is_complete:
         raise typer.Exit(STOPPED)
     if not report.is_right or (strict and report.of("warning")):

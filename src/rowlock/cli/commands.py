@@ -9,6 +9,7 @@ from rich.markup import escape
 from typer.core import TyperCommand, TyperGroup
 
 from rowlock.cli.terminal import MISUSE, PIPE_CLOSED, PROBLEM, STOPPED, errors, silence
+from rowlock.cli.wording import in_options, speak_as
 from rowlock.errors import (
     ConfigError,
     MissingDependencyError,
@@ -39,7 +40,12 @@ Function = TypeVar("Function", bound="Callable[..., Any]")
 
 
 class Command(TyperCommand):
-    """A command whose flags are shown as flags."""
+    """A command whose flags are shown as flags, and whose messages name its options."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Read the command line."""
+        speak_as(self)
+        return super().parse_args(ctx, args)
 
     def get_params(self, ctx: Any) -> Any:
         """Return the parameters; ``--json`` takes no ``<bool>``."""
@@ -61,7 +67,7 @@ class Group(TyperGroup):
             silence()
             raise typer.Exit(PIPE_CLOSED) from None
         except (RowlockError, OSError) as error:
-            errors.print(f"[bold red]{type(error).__name__}[/]: {escape(str(error))}")
+            errors.print(f"[bold red]{type(error).__name__}[/]: {escape(in_options(str(error)))}")
             raise typer.Exit(MISUSE if isinstance(error, _NOT_BEGUN) else PROBLEM) from None
         except KeyboardInterrupt as stop:
             errors.print(escape(str(stop) or "stopped"), soft_wrap=True)

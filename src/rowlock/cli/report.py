@@ -14,6 +14,7 @@ from rowlock.cli.choices import KeyType
 from rowlock.cli.commands import examples
 from rowlock.cli.roots import Root, require_root, root_for
 from rowlock.cli.terminal import console, errors
+from rowlock.cli.wording import in_options
 from rowlock.errors import ConfigError, RowlockError
 
 __all__ = ["report"]
@@ -116,6 +117,6 @@ def _root(run: Path, named: Any, given: str | None) -> Root:
 
 def _say(found: Any, page: Path | None, out: Console) -> None:
     for note in found.notes:
-        errors.print(f"[yellow]note[/]: {escape(note)}", soft_wrap=True)
+        errors.print(f"[yellow]note[/]: {escape(in_options(note))}", soft_wrap=True)
     if page is not None:
         out.print(f"report: [bold]{escape(str(page))}[/]", soft_wrap=True)

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from rowlock.cli.terminal import console, errors
+from rowlock.cli.wording import in_options
 from rowlock.training.listener import BETTER, Listener
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class TerminalListener(Listener):
 
     def note(self, text: str) -> None:
         """Print it to stderr."""
-        errors.print(f"[yellow]note[/]: {escape(text)}", soft_wrap=True)
+        errors.print(f"[yellow]note[/]: {escape(in_options(text))}", soft_wrap=True)
 
     def finished(self, folder: RunFolder) -> None:
         """Say that nothing is trained, and how something would be."""
