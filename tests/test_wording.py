@@ -45,7 +45,8 @@ def place(tmp_path, monkeypatch):
 
 
 CASES = [
-    ("check t.csv --features f=some.zarr --key key", "or pass --missing drop"),
+    ("check t.csv --features f=some.zarr --key key", "leave these rows out of the table, or say --missing drop"),
+    ("look t.csv --features f=some.zarr --key key", "Add them to the store, or leave these rows out of the table."),
     ("check t.csv --features f=some.zarr", "the column that holds them: --key key"),
     ("look t.csv --features f=some.zarr", "the column that holds them: --key key"),
     ("check t.csv --features f=other.zarr --key key", "say so: --join NAME=key"),
@@ -57,6 +58,7 @@ CASES = [
     ("check t.csv --columns x --type x=int", "but --type says 'int'"),
     ("pack t.csv some.zarr --key key --columns x", "or replace it with --overwrite"),
     ("pack t.csv o.zarr", "with --key"),
+    ("info t.csv", "rowlock pack makes one"),
     ("pack t.csv o.zarr --columns x,x", "--columns names"),
     ("train t.csv --columns x --target label --epochs 0", "--epochs must be at least 1"),
     ("train t.csv --columns x --target label --batch-size 0", "--batch-size must be at least 1"),
@@ -90,13 +92,14 @@ def test_a_large_csv_whose_column_changes_names_the_option_that_says_what_it_is(
 
 
 def test_python_is_left_where_a_command_has_no_such_option():
-    message = "or pass missing='drop', or rl.Remote('https', 's3://b/'); max_bad=0.01"
+    message = "either unknown='zeros', or rl.Remote('https', 's3://b/'); max_bad=0.01"
     assert as_options(message, ()) == message
-    assert as_options(message, options_of("check")).startswith("or pass --missing drop, or --remote https --remote s3:")
+    assert as_options(message, options_of("check")).startswith("either unknown='zeros', or --remote https --remote s3:")
+    assert as_options(message, options_of("predict")).startswith("either --unknown zeros, or rl.Remote('https', 's3:")
     assert as_options(message, options_of("train")).endswith("; --max-bad 0.01")
     advice = "keep decoded pictures, Images(cache=...), store them smaller"
-    assert as_options(advice, options_of("train")) == "keep decoded pictures, --cache DIR, store them smaller"
-    assert "rowlock train --cache DIR" in as_options(advice, options_of("bench"))
+    assert as_options(advice, options_of("train")) == "keep decoded pictures with --cache DIR, store them smaller"
+    assert "with rowlock train --cache DIR" in as_options(advice, options_of("bench"))
 
 
 def test_paths_and_values_stay_what_they_are():

@@ -44,6 +44,8 @@ def _from_file(context: typer.Context, given: Path | None) -> Path | None:
     try:
         content = tomllib.loads(given.read_text("utf-8"))
         options = dict(content["options"])
+    except FileNotFoundError:
+        raise ConfigError(f"there is no {given}, which --config names") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{given} is no run.toml: {error!r}") from error
     told: dict[str, Any] = {name: content[name] for name in ("table", "key_type") if name in content}

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["WORDS", "as_options", "in_options", "report_in_options", "speak_as"]
 
 WORDS: Final = (
-    ("missing='drop'", "--missing drop"),
+    ("rows out of the frame, or pass missing='drop'", "rows out of the table, or say --missing drop"),
+    ("leave these rows out of the frame, or pass missing='drop'", "or leave these rows out of the table"),
     ("unknown='zeros'", "--unknown zeros"),
     ('or train with on_error="mask"', "or rowlock train --on-error mask"),
     ("max_bad=<share>", "--max-bad <share>"),
@@ -37,8 +38,9 @@ WORDS: Final = (
     ("rl.Remote(<servers>)", "--remote <servers>"),
     ("root=<folder>", "--root <folder>"),
     ("leave root= out", "leave --root out"),
-    ("Images(cache=...)", "--cache DIR"),
-    ("Images(cache=...)", "rowlock train --cache DIR"),
+    ("keep decoded pictures, Images(cache=...)", "keep decoded pictures with --cache DIR"),
+    ("keep decoded pictures, Images(cache=...)", "keep decoded pictures with rowlock train --cache DIR"),
+    ("rowlock.FeatureStore.write makes one", "rowlock pack makes one"),
     ("cache=, or the environment variable ROWLOCK_CACHE", "with the environment variable ROWLOCK_CACHE"),
     ("class_weights='balanced' and sampling='balanced'", "--class-weights balanced and --sampling balanced"),
     ('batches(..., sampling="balanced") or class weights help',
