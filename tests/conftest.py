@@ -87,6 +87,20 @@ def time_limit():
 
 
 @pytest.fixture
+def has_open():
+    """Return a function that says whether a process has a file of such an ending open just now."""
+
+    def looked_up(pid, ending):
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):  # closed meanwhile
+                if str(link.readlink()).endswith(ending):
+                    return True
+        return False
+
+    return looked_up
+
+
+@pytest.fixture
 def run_ranks():
     """Return a function that runs a script as several processes, and gives what each printed last, read as JSON.
 

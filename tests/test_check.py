@@ -1,6 +1,5 @@
 """`rowlock check`: what is wrong is found, what is right is not, and every finding names its rows."""
 
-import contextlib
 import json
 import os
 import shutil
@@ -425,24 +424,54 @@ def rows_of_parts(table, monkeypatch, *options):
 
 @pytest.mark.parametrize("gaps", [0, 2])
 @pytest.mark.parametrize("options", [[], ["--no-stratify"], ["--group", "age"], ["--stratify", "age"]])
-def test_the_split_is_the_one_that_training_makes(table, frame, monkeypatch, options, gaps):
+@pytest.mark.parametrize("missing", ["raise", "drop"])
+def test_the_split_is_the_one_that_training_makes(table, store, frame, monkeypatch, options, gaps, missing):
     frame["age"] = np.arange(NUM_ROWS) // 4
     frame["label"] = [None if i < gaps else "cat" if i % 3 else "dog" for i in range(NUM_ROWS)]
+    is_dropped = missing == "drop"
+    if is_dropped:
+        frame.loc[[9, 14], "id"] = ["lost", "gone"]
     pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), table)
     said = dict(zip(options[::2], options[1::2], strict=False))
     config = Config(
         image={"image": "path"}, size=(8, 8), key="id", target="label", missing="drop", split=[0.5, 0.25, 0.25],
+        features={"f": str(store)} if is_dropped else {},
         group=said.get("--group"), stratify=said.get("--stratify", "--no-stratify" not in options), seed=3,
     )  # fmt: skip
     trained = [part.keys.tolist() for part in prepare(config, frame).parts.values()]
-    checked_parts = rows_of_parts(table, monkeypatch, "--split", "0.5,0.25,0.25", "--seed", "3", *options)
-    assert checked_parts == [frame["id"].tolist()[:gaps] + trained[0], *trained[1:]]
+    more = ["--features", f"f={store}", "--missing", "drop"] if is_dropped else []
+    asked = rows_of_parts(table, monkeypatch, "--split", "0.5,0.25,0.25", "--seed", "3", *options, *more)
+    assert asked == [([] if is_dropped else frame["id"].tolist()[:gaps]) + trained[0], *trained[1:]]
+
+
+def test_rows_that_training_leaves_out_are_errors_and_on_request_left_out_and_told(table, store, frame):
+    frame.loc[[9, 14], "id"] = ["lost", "gone"]
+    frame.loc[[2, 9], "label"] = None
+    Path(frame["path"][2]).unlink()
+    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), table)
+    given = [table, "--image", "path", "--features", f"f={store}", "--key", "id", "--target", "label", "--json"]
+    strict, lenient = run(*given), run(*given, "--missing", "drop")
+    assert (strict.exit_code, lenient.exit_code) == (1, 0), lenient.output
+    found = json.loads(strict.stdout)["findings"]
+    assert {"missing", "missing-values", "not-opened"} <= {one["check"] for one in found if one["severity"] == "error"}
+    report = json.loads(lenient.stdout)
+    assert report["parts"] == {"data": NUM_ROWS - 3}
+    told = {one["input"]: one for one in report["findings"] if one["check"] == "left-out"}
+    assert {name: one["count"] for name, one in told.items()} == {"target": 2, "f": 2}
+    assert [example["key"] for example in told["target"]["examples"]] == ["k02", "lost"]
+    assert [example["row"] for example in told["f"]["examples"]] == [9, 14]
+    assert run(*given, "--missing", "drop", "--strict").exit_code == 1
+    frame["id"] = [f"other{number}" for number in range(NUM_ROWS)]
+    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), table)
+    nothing = run(*given, "--missing", "drop")
+    assert nothing.exit_code == 2
+    assert "leaves no row" in nothing.output
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["no.parquet", "--image", "path"], 1, "there is nothing at no.parquet"),
+        (["no.parquet", "--image", "path"], 2, "there is nothing at no.parquet"),
         (["t.parquet"], 2, "nothing of t.parquet is named"),
         (["t.parquet", "--image", "path", "--key", "idd"], 2, "Did you mean 'id'"),
         (["t.parquet", "--image", "path", "--size", "big"], 2, "--size is one number"),
@@ -479,7 +508,7 @@ def test_a_terminal_of_any_width_is_kept_to(table, frame, width):
     assert "there is no such file" in " ".join(output.split())
 
 
-def test_ctrl_c_prints_what_was_found_until_then(tmp_path):
+def test_ctrl_c_prints_what_was_found_until_then(has_open, tmp_path):
     picture(0, tmp_path / "a.jpg", (3000, 2000))
     for number in range(4000):
         os.link(tmp_path / "a.jpg", tmp_path / f"{number}.jpg")
@@ -491,7 +520,7 @@ def test_ctrl_c_prints_what_was_found_until_then(tmp_path):
     )  # fmt: skip
     try:
         deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and not _has_open(process.pid, ".jpg"):
+        while time.monotonic() < deadline and not has_open(process.pid, ".jpg"):
             pass
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=60)
@@ -501,12 +530,3 @@ def test_ctrl_c_prints_what_was_found_until_then(tmp_path):
     assert "has one value in all rows: 'only'" in output
     assert "stopped before the end" in output
     assert "Traceback" not in errors
-
-
-def _has_open(pid, ending):
-    """Whether a process has a file of such a name open just now."""
-    for link in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(OSError):  # closed meanwhile
-            if str(link.readlink()).endswith(ending):
-                return True
-    return False

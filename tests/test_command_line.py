@@ -23,8 +23,11 @@ import rowlock as rl
 from rowlock.cli import app
 from rowlock.cli.choices import KeyType, Task
 from rowlock.cli.data_options import DataOptions
-from rowlock.cli.tables import ROOT_ENTRY, read_table
+from rowlock.cli.roots import ROOT_ENTRY, root_for
+from rowlock.cli.tables import read_table
 from rowlock.errors import ConfigError, KeyTypeError, SourceError
+from rowlock.training.spec import Spec
+from rowlock.training.targets import Target
 
 COMMANDS = sorted(get_command(app).commands)
 
@@ -334,6 +337,28 @@ def test_tables_that_do_not_fit_in_memory_are_mapped(tmp_path, monkeypatch, many
     assert (tmp_path / "t.parquet.rowlock").is_dir()
 
 
+def test_pictures_are_looked_for_where_it_is_said_then_where_the_table_notes_then_as_in_training(tmp_path, monkeypatch):
+    noted, trained = tmp_path / "noted", tmp_path / "trained"
+    frame = pa.table({"path": ["a.png"]})
+    noting = frame.replace_schema_metadata({ROOT_ENTRY: bytes(noted)})
+    spec = Spec({"image": {"kind": "images", "root": str(trained)}}, Target("quantity", ("x",)), None, None)
+    assert root_for(frame, None, spec) == (None, "")  # None: as in training
+    gone = root_for(noting, None, spec)
+    assert gone.place is None
+    assert f"in {trained}, as in training, because {noted}, which the table notes, is not there" in gone.said
+    noted.mkdir()
+    found = root_for(noting, None, spec)
+    assert found.place == str(noted)
+    assert f"in {noted}, as the table notes, and not in {trained}, as in training" in found.said
+    alike = Spec({"image": {"kind": "images", "root": str(noted)}}, spec.target, None, None)
+    assert root_for(noting, None, alike) == (None, "")
+    assert root_for(noting, str(tmp_path), spec) == (str(tmp_path), "")
+    assert root_for(noting, "s3://bucket/photos", spec) == ("s3://bucket/photos", "")
+    with pytest.raises(ConfigError, match="--root trained: there is no such folder"):
+        root_for(noting, "trained", spec)
+    assert root_for(noting, None, Spec({}, spec.target, None, None)) == (None, "")
+
+
 @pytest.mark.parametrize("index", [range(30), range(10, 40), np.random.default_rng(3).permutation(40)[:30]])
 @pytest.mark.parametrize("is_mapped", [False, True])
 def test_a_store_without_keys_is_joined_by_the_index_that_pandas_stored(tmp_path, monkeypatch, index, is_mapped):
@@ -363,7 +388,7 @@ start()
 """
 
 
-@pytest.mark.parametrize(("arguments", "code"), [(["--version"], 0), (["info", "nowhere.zarr"], 1), (["train"], 2)])
+@pytest.mark.parametrize(("arguments", "code"), [(["--version"], 0), (["info", "nowhere.zarr"], 2), (["train"], 2)])
 def test_a_command_ends_at_once_with_its_code_its_output_and_what_waits_for_the_end(tmp_path, arguments, code):
     done = subprocess.run(
         [sys.executable, "-c", LEAVING, *arguments],
@@ -377,3 +402,111 @@ def test_a_command_ends_at_once_with_its_code_its_output_and_what_waits_for_the_
     assert "at the end" in done.stdout
     assert "taken apart" not in done.stdout
     assert done.stdout.startswith("rowlock ") or done.stderr
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder to stand in, with a table, a picture that is none, a store and a damaged one, and an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    pd.DataFrame({"key": ["a", "b"], "path": ["a.png", "b.png"], "label": ["u", "v"], "x": [1, 2]}).to_csv(
+        "t.csv", index=False
+    )
+    Image.new("RGB", (16, 16)).save("a.png")
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    for name in ("s.zarr", "damaged.zarr"):
+        rl.FeatureStore.write(name, np.arange(8.0).reshape(2, 4), keys=["a", "b"], key_name="key", layout="raw")
+    shard = tmp_path / "damaged.zarr" / "matrix" / "c.0.0"
+    content = bytearray(shard.read_bytes())
+    content[3] ^= 64
+    shard.write_bytes(content)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.toml").write_text("[options]\n")
+    return tmp_path
+
+
+NOT_BEGUN = [
+    "table nowhere o.parquet",
+    "table t.csv o.parquet",
+    "table empty o.parquet --csv nowhere.csv",
+    "table empty nowhere/o.parquet",
+    "pack nowhere.csv o.zarr",
+    "pack t.csv o.zarr --key nowhere",
+    "pack t.csv o.zarr --key key --columns nowhere",
+    "pack t.csv s.zarr --key key --columns x",
+    "check nowhere.csv --image path",
+    "check t.csv --image path --key nowhere",
+    "check t.csv --image path --split 0.5,0.5 --group nowhere",
+    "look nowhere.csv --image path",
+    "look t.csv --image nowhere",
+    "look t.csv --image path --key nowhere",
+    "look t.csv --image path --target nowhere",
+    "look t.csv --features f=nowhere.zarr --key key",
+    "look t.csv --image path -o nowhere/sheet.png",
+    "look t.csv --image path -o t.csv",
+    "look t.csv --image path --root nowhere",
+    "check t.csv --image path --root nowhere",
+    "bench t.csv --image path --root nowhere",
+    "train t.csv --image path --root nowhere --target label",
+    "bench nowhere.csv --image path",
+    "bench t.csv --image nowhere",
+    "bench t.csv --features f=nowhere.zarr --key key",
+    "train nowhere.csv --image path --target label",
+    "train t.csv --image nowhere --target label",
+    "train t.csv --columns x --target nowhere",
+    "train t.csv --columns x --target label --key nowhere",
+    "train t.csv --columns x --target label --out empty/../t.csv",
+    "train --config nowhere.toml",
+    "predict nowhere t.csv o.csv",
+    "predict run t.csv o.csv",
+    "predict run t.csv nowhere/o.csv",
+    "predict run t.csv t.csv",
+    "report nowhere",
+    "report run -o t.csv",
+    "info nowhere.zarr",
+    "verify nowhere.zarr",
+    "selftest --folder t.csv",
+    "selftest --folder t.csv/inside",
+    "nowhere",
+]
+
+NOT_BEGUN_WITH_KERAS = [
+    "demo --folder t.csv",
+    "train t.csv --features f=nowhere.zarr --key key --target label",
+]
+
+FOUND = [
+    "table empty o.parquet",
+    "check t.csv --image path --seconds 0",
+    "check t.csv --image nowhere --seconds 0",
+    "check t.csv --columns nowhere --seconds 0",
+    "check t.csv --image path --target nowhere --seconds 0",
+    "check t.csv --features f=nowhere.zarr --key key --seconds 0",
+    "check t.csv --features f=damaged.zarr --key key --seconds 0 --full",
+    "info t.csv",
+    "verify t.csv",
+    "verify empty",
+    "verify damaged.zarr",
+]
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        *((line, 2) for line in NOT_BEGUN),
+        *(pytest.param(line, 2, marks=pytest.mark.framework) for line in NOT_BEGUN_WITH_KERAS),
+        *((line, 1) for line in FOUND),
+        ("verify s.zarr", 0),
+        ("info s.zarr", 0),
+    ],
+)
+def test_every_command_ends_with_2_where_it_cannot_begin_and_1_where_it_found_a_problem(place, line, code):
+    before = sorted(place.rglob("*"))
+    result = CliRunner().invoke(app, line.split())
+    assert result.exit_code == code, result.output + repr(result.exception)
+    assert "Traceback" not in result.output
+    assert sorted(path for path in place.rglob("*") if path.name != ".lock") == before
+
+
+def test_the_rule_of_exit_codes_is_tested_of_every_command():
+    assert {line.split()[0] for line in NOT_BEGUN + NOT_BEGUN_WITH_KERAS} - {"nowhere"} == set(COMMANDS)

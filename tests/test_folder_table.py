@@ -307,14 +307,14 @@ def test_nothing_is_overwritten_unasked(folder, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["nothing", "t.parquet"], 1, "no folder"),
-        (["photos/cat.2.jpg", "t.parquet"], 1, "is not a folder"),
+        (["nothing", "t.parquet"], 2, "no folder"),
+        (["photos/cat.2.jpg", "t.parquet"], 2, "is not a folder"),
         (["none", "t.parquet"], 1, "no picture below"),
         (["photos", "t.txt"], 2, "should end in"),
         (["photos", "no/where/t.parquet"], 2, "there is no folder"),
         (["photos", "t.parquet", "--key", "id"], 2, "names a column of a listing"),
         (["photos", "t.parquet", "--csv-file", "id"], 2, "--csv"),
-        (["photos", "t.parquet", "--csv", "no.csv"], 1, "nothing at no.csv"),
+        (["photos", "t.parquet", "--csv", "no.csv"], 2, "nothing at no.csv"),
         (["photos", "t.parquet", "--labels", "wrong"], 2, "labels"),
         (["photos"], 2, "Missing argument"),
     ],

@@ -437,7 +437,7 @@ def test_columns_without_names_are_chosen_by_number(tmp_path, store):
 
 
 MISUSE = [
-    (["nothing.parquet", "s"], 1, "SourceNotFoundError.*nothing at"),
+    (["nothing.parquet", "s"], 2, "SourceNotFoundError.*nothing at"),
     (["f.parquet", "s"], 2, r"ConfigError.*\['object_id'\].*--key.*--columns"),
     (["f.parquet", "s", "--key", "objectid"], 2, "Did you mean 'object_id'"),
     (["f.parquet", "s", "--key", "object_id", "--columns", "z"], 2, "no column 'z'"),
@@ -445,8 +445,8 @@ MISUSE = [
     (["f.parquet", "s", "--key", "object_id", "--dtype", "int8"], 2, "cannot be stored as int8"),
     (["f.parquet", "s", "--key", "object_id", "--layout", "nope"], 2, "layout"),
     (["f.parquet", "s", "--key", "object_id", "--dataset", "x"], 2, "dataset"),
-    (["f.parquet", "f.parquet", "--key", "object_id"], 1, "StoreExistsError.*--overwrite"),
-    (["f.parquet", "f.parquet", "--key", "object_id", "--overwrite"], 1, "not a feature store"),
+    (["f.parquet", "f.parquet", "--key", "object_id"], 2, "StoreExistsError.*--overwrite"),
+    (["f.parquet", "f.parquet", "--key", "object_id", "--overwrite"], 2, "not a feature store"),
     (["broken.parquet", "s", "--key", "object_id"], 1, r"SourceError.*broken\.parquet"),
     (["twice.parquet", "s", "--key", "object_id"], 2, "RepeatedKeysError.*'k001'"),
     (["text.txt", "s"], 2, "in no format that is read here"),
@@ -572,13 +572,13 @@ def test_verify_tells_a_whole_store_from_a_damaged_one(store):
     assert [(fault["start"], fault["stop"]) for fault in found["damaged"]] == [(7, 9)]
 
 
-def test_verify_and_info_of_nothing_end_with_one(tmp_path):
+def test_verify_and_info_of_nothing_end_with_two(tmp_path):
     for name in ("verify", "info"):
         process = subprocess.run(
             [sys.executable, "-m", "rowlock", name, str(tmp_path / "nothing")],
             capture_output=True, check=False, text=True, timeout=120, env=os.environ | {"COLUMNS": "200"},
         )  # fmt: skip
-        assert process.returncode == 1
+        assert process.returncode == 2
         assert "StoreNotFoundError" in process.stderr
         assert "Traceback" not in process.stderr
 

@@ -15,10 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rowlock as rl
+from rowlock.cli import csv_tables
 from rowlock.cli import tables as cli_tables
+from rowlock.cli.data_options import DataOptions
+from rowlock.cli.predict import read_for
 from rowlock.errors import ConfigError, KeyTypeError, SourceError
 from rowlock.table import Table
 from rowlock.tables import csv_table
+from rowlock.training.spec import Spec
+from rowlock.training.targets import Target
 
 NUM_ROWS = 60_000
 """Several blocks of the size that `small_blocks` sets."""
@@ -255,16 +260,79 @@ def test_a_parquet_file_is_one_whatever_it_is_called(path):
     assert values(path) == {"a": [1, 2]}
 
 
+WRITTEN = {
+    "id": ["007", "8", "10"], "zip": ["01234", "99999", "00001"], "n": ["1", "2", "-3"], "x": ["0.5", "", "NA"],
+    "flag": ["true", "False", "true"], "day": ["2024-01-02", "2024-01-03", "2024-01-04"], "name": ["NA", "", "b"],
+    "label": ["0", "1", "0"], "long": ["1", "2", "12345678901234567890"],
+}  # fmt: skip
+MEANT = {
+    "id": ["007", "8", "10"], "zip": ["01234", "99999", "00001"], "n": [1, 2, -3], "x": [0.5, None, None],
+    "flag": [True, False, True], "day": ["2024-01-02", "2024-01-03", "2024-01-04"], "name": ["NA", None, "b"],
+    "label": [0, 1, 0], "long": ["1", "2", "12345678901234567890"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("is_large", [False, True])
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz"])
+def test_a_csv_is_the_same_small_or_large_on_the_command_line_and_in_python(tmp_path, monkeypatch, is_large, ending):
+    if is_large:
+        monkeypatch.setattr(csv_tables, "memory_limit_bytes", lambda: 8)
+    path = tmp_path / f"t{ending}"
+    pd.DataFrame(WRITTEN).to_csv(path, index=False)
+    told = cli_tables.read_table(path, key="id")
+    assert told.to_pydict() == MEANT
+    assert path.with_name(f"{path.name}.rowlock").exists() == is_large
+    assert read(path).to_pydict() == MEANT
+    named = cli_tables.read_table(path, key="id", types={"zip": "int", "n": "text", "lost": "int"})
+    assert named["zip"].to_pylist() == [1234, 99999, 1]
+    assert named["n"].to_pylist() == ["1", "2", "-3"]
+
+
+def test_options_say_what_a_column_of_a_csv_is(tmp_path):
+    path = tmp_path / "t.csv"
+    pd.DataFrame(WRITTEN).to_csv(path, index=False)
+    told = DataOptions(path, columns="n,zip", target="label", key="id", types=["n=text", "zip=float"])
+    data = told.dataset()
+    assert data.gather([0, 1, 2]).inputs["columns"].tolist() == [[0, 1, 0, 1234], [0, 0, 1, 99999], [1, 0, 0, 1]]
+    assert told.told_target.classes == (0, 1)
+    assert DataOptions(path, target="label", types=["label=text"]).told_target.classes == ("0", "1")
+    for said, message in {
+        "n=number": "one of text, int, float, bool",
+        "n": "COL=TYPE",
+        "nn=int": "Did you mean 'n'",
+        "id=text": "--key-type says",
+        "zip=bool": "has '01234' in row 0",
+    }.items():
+        with pytest.raises(ConfigError, match=message):
+            DataOptions(path, columns="n", key="id", types=[said]).frame  # noqa: B018 - read when it is asked for
+    pd.DataFrame(WRITTEN).to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(ConfigError, match="--type is about CSV files"):
+        DataOptions(tmp_path / "t.parquet", columns="n", types=["n=text"]).frame  # noqa: B018 - as above
+
+
+def test_a_csv_to_be_predicted_is_read_as_the_training_says(tmp_path):
+    path = tmp_path / "t.csv"
+    pd.DataFrame(WRITTEN | {"none": ["", "", ""]}).to_csv(path, index=False)
+    inputs = {"columns": {"kind": "columns", "columns": ["zip", "n", "none", "x"], "categories": {"n": ["1"]}}}
+    spec = Spec(inputs, Target("classes", ("label",), ("0", "1")), "id", "text")
+    frame = read_for(path, spec, None)
+    assert frame["zip"].to_pylist() == [1234, 99999, 1]
+    assert frame["n"].to_pylist() == ["1", "2", "-3"]
+    assert frame["none"].type == pa.float64()
+    assert frame["label"].to_pylist() == ["0", "1", "0"]
+    assert frame["id"].to_pylist() == ["007", "8", "10"]
+
+
 class TestCommandLine:
     """A CSV that would take more than an eighth of the memory."""
 
     @pytest.fixture(autouse=True)
     def little_memory(self, monkeypatch):
-        monkeypatch.setattr(cli_tables, "memory_limit_bytes", lambda: 8000)
+        monkeypatch.setattr(csv_tables, "memory_limit_bytes", lambda: 8000)
 
     def test_it_is_mapped_and_the_same(self, path, small_blocks):
         rows_frame().to_csv(path, index=False)
-        table = cli_tables.read_table(path, key="object_id", text=["label"])
+        table = cli_tables.read_table(path, key="object_id", types={"label": "text"})
         assert list(path.with_name("t.csv.rowlock").glob("*.arrow"))
         assert table["object_id"][-1].as_py() == f"{NUM_ROWS - 1:07d}"
         expected = pa.csv.read_csv(path, convert_options=pa.csv.ConvertOptions(column_types={"object_id": pa.string()}))
@@ -272,7 +340,7 @@ class TestCommandLine:
 
     def test_a_column_that_it_has_not_is_left_to_whoever_asks_for_it(self, path):
         rows_frame().to_csv(path, index=False)
-        table = cli_tables.read_table(path, key="id", key_type="text", text=["imgpth", "label"])
+        table = cli_tables.read_table(path, key="id", key_type="text", types={"imgpth": "text", "label": "text"})
         assert table.column_names == list(rows_frame())
 
     def test_its_keys_are_what_is_written_or_an_error_says_what_to_do(self, path, small_blocks):
@@ -281,7 +349,7 @@ class TestCommandLine:
         assert cli_tables.read_table(path, key="id")["id"].type == pa.int64()
         assert cli_tables.read_table(path, key="id", key_type="text")["id"].to_pylist() == keys
         write(path, "id,x", [f"{key},1" for key in [*keys, "007"]])
-        with pytest.raises(ConfigError, match=r"On the command line: --key-type text"):
+        with pytest.raises(ConfigError, match=r"Say what the column is, --key-type text \(text"):
             cli_tables.read_table(path, key="id")
         assert cli_tables.read_table(path, key="id", key_type="text")["id"].to_pylist() == [*keys, "007"]
         write(path, "id,x", ["007,1"] * 2000)

@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.markup import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = ["showing_notes"]
 
 
 @contextmanager
-def showing_notes() -> Iterator[None]:
-    """Print what is logged meanwhile to stderr, at the end: no bar is on the screen then."""
+def showing_notes(said: Callable[[str], str] = str) -> Iterator[None]:
+    """Print what is logged meanwhile to stderr, as `said` says it, at the end: no bar is on the screen then."""
     log, notes = logging.getLogger("rowlock"), _Notes(logging.INFO)
     before = log.level
     log.addHandler(notes)
@@ -28,7 +28,7 @@ def showing_notes() -> Iterator[None]:
         log.setLevel(before)
         log.removeHandler(notes)
         for text in notes.texts:
-            Console(stderr=True).print(f"[yellow]note[/]: {escape(text)}", highlight=False)
+            Console(stderr=True).print(f"[yellow]note[/]: {escape(said(text))}", highlight=False)
 
 
 class _Notes(logging.Handler):

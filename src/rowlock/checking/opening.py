@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from rowlock.checking.subject import Subject
 
-__all__ = ["not_opened", "unjoined"]
+__all__ = ["left_out", "not_opened"]
 
 
 def not_opened(subject: Subject, found: Sequence[Finding]) -> Iterator[Finding]:
@@ -26,9 +26,21 @@ def not_opened(subject: Subject, found: Sequence[Finding]) -> Iterator[Finding]:
                 yield Finding("not-opened", "error", f"{kind}: {opened.error}", 1, opened.label)
 
 
-def unjoined(subject: Subject) -> Iterator[Finding]:
-    """Find rows whose key a store does not have, where they are left out (``missing="drop"``)."""
+def left_out(subject: Subject) -> Iterator[Finding]:
+    """Find rows without a target, or whose key a store lacks, where they are left out (``missing="drop"``)."""
     for part in subject.tables:
+        lacking = subject.without_target
+        if len(lacking):
+            target = next((one.label for one in part.inputs if one.role == "target"), None)
+            yield Finding(
+                "left-out",
+                "warning",
+                f"{amount(len(lacking), 'row is', 'rows are')} left out: the target has no value",
+                len(lacking),
+                target,
+                "fill them in, or leave them out of the table",
+                tuple(part.example(row) for row in lacking[:NUM_EXAMPLES]),
+            )
         for opened in part.inputs:
             missing = None if opened.reader is None else opened.reader.missing_rows
             if missing is not None and len(missing):

@@ -105,6 +105,8 @@ class Subject:
     dataset: Dataset | None = None
     """To measure the rate with; None where it could not be made."""
     progress: Progress = None
+    without_target: Sequence[int] | Int64Array = ()
+    """Rows of the table that are left out because they have none."""
 
     @cached_property
     def files(self) -> PictureFiles:

@@ -11,6 +11,7 @@ from rowlock.cli.commands import examples
 from rowlock.cli.data_options import DataOptions, takes_data
 from rowlock.cli.left_out import say_left_out
 from rowlock.cli.terminal import console, errors
+from rowlock.cli.wording import in_options
 
 if TYPE_CHECKING:
     import rowlock as rl
@@ -53,6 +54,7 @@ def bench(
             with_references=reference,
             say=lambda what: status.update(f"measuring: {what}"),
         )
+    found.advice = in_options(found.advice)
     if as_json:
         typer.echo(json.dumps(found.to_dict(), indent=2))
     else:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rowlock.cli.choices import Missing
 from rowlock.cli.commands import examples
-from rowlock.cli.data_options import DataOptions, takes_data
+from rowlock.cli.data_options import MISSING_HELP, DataOptions, takes_data
+from rowlock.cli.parts import Rows, Split
 from rowlock.cli.progress import progress_bar
 from rowlock.cli.terminal import PROBLEM, STOPPED, console
+from rowlock.cli.wording import report_in_options
 from rowlock.errors import ConfigError, RowlockError
 
 if TYPE_CHECKING:
     import rowlock as rl
-    from rowlock.arrays import AnyArray, BoolArray
     from rowlock.checking import Report
     from rowlock.checking.subject import Subject
-    from rowlock.table import Table
-    from rowlock.training.targets import Target
 
 __all__ = ["check"]
 
@@ -28,6 +28,7 @@ __all__ = ["check"]
     "rowlock check animals.parquet --image path --key key --target label",
     "rowlock check animals.parquet --image path --features growth=growth.zarr --key key --full",
     "rowlock check animals.parquet --image path --split 0.8,0.1,0.1 --stratify label",
+    "rowlock check animals.parquet --image path --features growth=growth.zarr --key key --missing drop",
     "rowlock check animals.parquet --image path --sample 10000 --json > report.json",
 )
 @takes_data
@@ -44,6 +45,7 @@ def check(
     group: Annotated[
         str | None, typer.Option(metavar="COL", help="Column whose equal values the split keeps together.")
     ] = None,
+    missing: Annotated[Missing, typer.Option(help=MISSING_HELP)] = Missing.raise_,
     sample: Annotated[int | None, typer.Option(min=1, help="Read the pictures of that many rows; default all.")] = None,
     full: Annotated[bool, typer.Option("--full", help="Verify every row of the stores.")] = False,
     seconds: Annotated[float, typer.Option(min=0, help="How long the rate is measured; 0: not at all.")] = 3.0,
@@ -56,13 +58,13 @@ def check(
     """
     from rowlock.checking import check_parts
 
-    told = _Split(split, stratify if stratify is not None else not no_stratify, group)
-    subject = _subject(data, told)
+    told = Split(split, stratify if stratify is not None else not no_stratify, group)
+    subject = _subject(data, told, missing.value)
     subject.dataset = _dataset(data) if seconds else None
     subject.settings = _settings(sample, seconds, data.seed, full=full)
     with progress_bar("reading", shown=not as_json) as subject.progress:
         report = check_parts(subject)
-    _print(report, as_json=as_json)
+    _print(report_in_options(report), as_json=as_json)
     if not report.is_complete:
         raise typer.Exit(STOPPED)
     if not report.is_right or (strict and report.of("warning")):
@@ -75,16 +77,10 @@ def _settings(sample: int | None, seconds: float, seed: int, *, full: bool) -> A
     return Settings(sample=sample, full=full, speed_seconds=seconds, seed=seed)
 
 
-class _Split(NamedTuple):
-    """How the table is to be split, in the words of `rowlock train`."""
-
-    shares: str | None
-    stratify: str | bool
-    group: str | None
-
-
-def _subject(data: DataOptions, split: _Split) -> Subject:
+def _subject(data: DataOptions, split: Split, missing: str) -> Subject:
     """Return what to check: each input opened by itself, so that one that fails hides no other."""
+    import numpy as np
+
     from rowlock.checking.subject import OpenedInput, Part, Subject, open_inputs
     from rowlock.table import Table
 
@@ -93,65 +89,19 @@ def _subject(data: DataOptions, split: _Split) -> Subject:
         frame, target = data.table_and_target()
     except ConfigError as error:
         wrong.append(OpenedInput("target", "", None, error=error))
-    table = Table(frame, key=data.key)
+    table = Table(frame, key=data.key, missing=missing)
     if data.key is not None:
         table.column(data.key)  # a name that is not there is misuse; keys that cannot be keys are found
-    opened = open_inputs(table, inputs, [] if target is None else [("", target)]) + wrong
-    parts = _rows_of_parts(table, split, data, has_target=target is not None)
-    return Subject([Part(name, table, rows, opened) for name, rows in parts.items()])
-
-
-def _rows_of_parts(table: Table, split: _Split, data: DataOptions, *, has_target: bool) -> dict[str, AnyArray]:
-    """Return the rows of each part that `rowlock train` would make."""
-    import numpy as np
-
-    if split.shares is None:
-        if split.group or split.stratify is not True:
-            raise ConfigError("--stratify, --no-stratify and --group say how to split; say --split 0.8,0.1,0.1 as well")
-        return {"data": np.arange(table.num_rows)}
-    if not has_target or data.lacking.all():
-        found = _shared_out(table, split, None, data.seed)
-    elif not data.lacking.any():
-        found = _shared_out(table, split, data.told_target, data.seed)
-    else:  # training leaves them out; here they are an error, which has to be found in some part
-        found = _shared_out(_without(table, data.lacking), split, data.told_target, data.seed)
-        rows = np.flatnonzero(~data.lacking)
-        found = [rows[part] for part in found]
-        found[0] = np.union1d(found[0], np.flatnonzero(data.lacking))
-    names = ["train", "valid", "test"] if len(found) <= 3 else [f"part {i + 1}" for i in range(len(found))]
-    return dict(zip(names, found, strict=False))
-
-
-def _shared_out(table: Table, split: _Split, target: Target | None, seed: int) -> list[AnyArray]:
-    from rowlock.split import split_rows
-
-    columns = (_stratify(split, target), split.group)
-    strata, groups = (None if name is None else table.codes(name, None) for name in columns)
-    return split_rows(table.num_rows, _shares(split.shares or ""), seed=seed, strata=strata, groups=groups)
-
-
-def _without(table: Table, left_out: BoolArray) -> Table:
-    import pyarrow as pa
-
-    from rowlock.table import Table
-
-    return Table(table.take(None).filter(pa.array(~left_out)), key=table.key)
-
-
-def _stratify(split: _Split, target: Target | None) -> str | None:
-    """Return the column that is shared out evenly: that of the classes, as in training, where nothing is said."""
-    if isinstance(split.stratify, str):
-        return split.stratify
-    if not split.stratify or split.group is not None or target is None or target.task != "classes":
-        return None
-    return target.columns[0]
-
-
-def _shares(split: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in split.split(","))
-    except ValueError:
-        raise ConfigError(f"--split is shares that add up to 1, such as 0.8,0.1,0.1; not {split!r}") from None
+    opened, is_dropped = open_inputs(table, inputs, []), missing == "drop"
+    lacking = data.lacking if target is not None else np.zeros(table.num_rows, np.bool_)
+    rows = Rows.of(table, lacking, opened)
+    targets = [] if target is None else [("", target)]
+    opened += open_inputs(rows.with_target if is_dropped else table, {}, targets) + wrong
+    parts = rows.parts(split, None if target is None or lacking.all() else data.told_target, data.seed)
+    return Subject(
+        [Part(name, table, one, opened) for name, one in parts.items()],
+        without_target=np.flatnonzero(lacking) if is_dropped else (),
+    )
 
 
 def _dataset(data: DataOptions) -> rl.Dataset | None:

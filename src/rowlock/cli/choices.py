@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["KeyType", "Layout", "OnError", "Part", "Task", "Unknown", "Weighting"]
+__all__ = ["KeyType", "Layout", "Missing", "OnError", "Part", "Task", "Unknown", "Weighting"]
 
 
 class Layout(StrEnum):
@@ -30,6 +30,13 @@ class Task(StrEnum):
     classes = "classes"
     labels = "labels"
     quantity = "quantity"
+
+
+class Missing(StrEnum):
+    """What becomes of rows without a target, or whose key a store lacks."""
+
+    raise_ = "raise"
+    drop = "drop"
 
 
 class OnError(StrEnum):

@@ -2,25 +2,50 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import typer
 from rich.markup import escape
 from typer.core import TyperCommand, TyperGroup
 
 from rowlock.cli.terminal import MISUSE, PIPE_CLOSED, PROBLEM, STOPPED, errors, silence
-from rowlock.errors import ConfigError, RowlockError
+from rowlock.cli.wording import in_options, speak_as
+from rowlock.errors import (
+    ConfigError,
+    MissingDependencyError,
+    RowlockError,
+    SourceNotFoundError,
+    StoreExistsError,
+    StoreLockedError,
+    StoreNotFoundError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["Command", "Group", "epilog_of", "examples"]
 
+_NOT_BEGUN: Final = (
+    ConfigError,
+    StoreNotFoundError,
+    SourceNotFoundError,
+    StoreExistsError,
+    StoreLockedError,
+    MissingDependencyError,
+    NotADirectoryError,
+)
+"""What keeps a command from beginning: wrong options, what is named and not there, what is in the way."""
+
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
 
 class Command(TyperCommand):
-    """A command whose flags are shown as flags."""
+    """A command whose flags are shown as flags, and whose messages name its options."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Read the command line."""
+        speak_as(self)
+        return super().parse_args(ctx, args)
 
     def get_params(self, ctx: Any) -> Any:
         """Return the parameters; ``--json`` takes no ``<bool>``."""
@@ -41,12 +66,9 @@ class Group(TyperGroup):
         except BrokenPipeError:
             silence()
             raise typer.Exit(PIPE_CLOSED) from None
-        except RowlockError as error:
-            errors.print(f"[bold red]{type(error).__name__}[/]: {escape(str(error))}")
-            raise typer.Exit(MISUSE if isinstance(error, ConfigError) else PROBLEM) from None
-        except OSError as error:  # a disk that is full, a folder that may not be written
-            errors.print(f"[bold red]{type(error).__name__}[/]: {escape(str(error))}")
-            raise typer.Exit(PROBLEM) from None
+        except (RowlockError, OSError) as error:
+            errors.print(f"[bold red]{type(error).__name__}[/]: {escape(in_options(str(error)))}")
+            raise typer.Exit(MISUSE if isinstance(error, _NOT_BEGUN) else PROBLEM) from None
         except KeyboardInterrupt as stop:
             errors.print(escape(str(stop) or "stopped"), soft_wrap=True)
             raise typer.Exit(STOPPED) from None

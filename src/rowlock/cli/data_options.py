@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
+from rowlock.arguments import nearest
 from rowlock.cli.choices import KeyType, Task
 from rowlock.cli.pairs import by_name, pair
 from rowlock.errors import ConfigError
+from rowlock.tables.csv_types import CSV_TYPES
+from rowlock.tables.formats import is_csv
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,11 +27,13 @@ if TYPE_CHECKING:
     from rowlock.arrays import BoolArray
     from rowlock.training.targets import Target
 
-__all__ = ["DataOptions", "takes_data"]
+__all__ = ["MISSING_HELP", "DataOptions", "takes_data"]
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
 _PANEL: Final = "Data"
+
+MISSING_HELP: Final = "What becomes of rows without target, or whose key a store lacks."
 
 
 def _option(*names: str, metavar: str | None = None, text: str) -> Any:
@@ -104,6 +109,14 @@ class DataOptions:
     key_type: Annotated[
         KeyType | None, _option("--key-type", text="What the keys of a CSV file are; default what they look like.")
     ] = None
+    types: Annotated[
+        list[str] | None,
+        _option(
+            "--type",
+            metavar="COL=TYPE",
+            text="What a column of a CSV file is: text, int, float or bool; default what is written; repeatable.",
+        ),
+    ] = None
     seed: Annotated[int, _option("--seed", text="The one number that fixes order, split and samples.")] = 0
 
     @functools.cached_property
@@ -113,7 +126,25 @@ class DataOptions:
         from rowlock.training.column_inputs import without_codes
 
         key_type = None if self.key_type is None else self.key_type.value
-        return without_codes(read_table(self.table, key=self.key, key_type=key_type, text=self.images.values()))
+        types = {**dict.fromkeys(self.images.values(), "text"), **self.column_types}
+        table = read_table(self.table, key=self.key, key_type=key_type, types=types)
+        for name in self.column_types:
+            if name not in table.column_names:
+                raise ConfigError(f"--type: {self.table} has no column {name!r}.{nearest(name, table.column_names)}")
+        return without_codes(table)
+
+    @functools.cached_property
+    def column_types(self) -> dict[str, str]:
+        """What columns of a CSV file are said to be."""
+        found = by_name("--type", [pair(text) for text in self.types or []])
+        for name, kind in found.items():
+            if name is None or kind not in CSV_TYPES:
+                raise ConfigError(f"--type says COL=TYPE, and TYPE is one of {', '.join(CSV_TYPES)}; not {kind!r}")
+            if name == self.key:
+                raise ConfigError(f"--type {name}={kind}: what keys are, --key-type says")
+        if found and self.table.exists() and not is_csv(self.table):
+            raise ConfigError(f"--type is about CSV files; {self.table} says itself what its columns are")
+        return found
 
     @functools.cached_property
     def images(self) -> dict[str, str]:
@@ -158,10 +189,10 @@ class DataOptions:
     @functools.cached_property
     def image_root(self) -> str | None:
         """Where relative paths start: what was said, else what the table says of itself."""
-        from rowlock.cli.tables import recorded_root
+        from rowlock.cli.roots import recorded_root, require_root
 
         if self.root is not None:
-            return self.root
+            return require_root(self.root)
         noted = recorded_root(self.frame)
         if noted is not None and not noted.is_dir():
             raise ConfigError(

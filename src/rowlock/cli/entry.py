@@ -1,6 +1,7 @@
 """``rowlock``: the commands, and how it starts.
 
-Exit codes: 0 all right, 1 a problem was found, 2 misuse, 130 stopped by Ctrl-C, 141 nobody reads the output any more.
+Exit codes: 0 all right, 1 a problem was found, 2 it could not begin as asked, 130 stopped by Ctrl-C, 141 nobody reads
+the output any more.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import typer
 from rowlock.cli.choices import KeyType, Layout
 from rowlock.cli.commands import examples
 from rowlock.cli.terminal import console, show_lines
+from rowlock.cli.wording import in_options
 from rowlock.notes import showing_notes
 from rowlock.store_report import packed_lines
 
@@ -52,7 +53,7 @@ def pack(
 
     started = time.perf_counter()
     try:
-        with showing_notes():
+        with showing_notes(in_options):
             packed = run(
                 source,
                 store,

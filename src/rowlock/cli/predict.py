@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.box import SIMPLE
@@ -12,13 +12,16 @@ from rich.table import Table
 
 from rowlock.cli.choices import KeyType, OnError, Part, Unknown
 from rowlock.cli.commands import examples
+from rowlock.cli.roots import root_for
 from rowlock.cli.terminal import console, errors
 from rowlock.errors import ConfigError
 
 if TYPE_CHECKING:
     from rowlock.training.explain import Explanation, Importance
 
-__all__ = ["predict", "read_for", "root_for", "stores_of"]
+__all__ = ["ROOT_HELP", "predict", "read_for", "stores_of"]
+
+ROOT_HELP: Final = "Where relative paths of pictures start; default what TABLE notes, else as in training."
 
 
 @examples(
@@ -35,7 +38,7 @@ def predict(
     features: Annotated[
         list[str] | None, typer.Option(metavar="NAME=STORE", help="Where a store is now; repeatable.")
     ] = None,
-    root: Annotated[Path | None, typer.Option(help="Folder that relative paths of pictures start from.")] = None,
+    root: Annotated[str | None, typer.Option(metavar="DIR|URL", help=ROOT_HELP)] = None,
     part: Annotated[
         Part | None, typer.Option(help="Only the rows of the table that were in this part of the training's split.")
     ] = None,
@@ -79,41 +82,53 @@ def predict(
     if part is not None:
         frame = trained.part_of(frame, part.value)
     stores = stores_of(features)
-    moved = root_for(frame, root)
+    moved = root_for(frame, root, trained.spec)
+    if moved.said:
+        errors.print(f"[yellow]note[/]: {escape(moved.said)}", soft_wrap=True)
     trained.check(frame, features=stores, unknown=unknown.value, with_target=explain)
     with errors.status("predicting"):
         predictions = trained.predict(
-            frame, features=stores, root=moved, unknown=unknown.value, on_error=on_error.value, batch_size=batch_size
+            frame,
+            features=stores,
+            root=moved.place,
+            unknown=unknown.value,
+            on_error=on_error.value,
+            batch_size=batch_size,
         )
     write_table(predictions, out, overwrite=overwrite)
     _say(predictions, out)
     if explain:
         with errors.status("shuffling inputs and columns"):
             found = trained.explain(frame, rows=explain_rows, columns=explain_columns, repeats=explain_repeats,
-                                    seed=seed, features=stores, root=moved, unknown=unknown.value)  # fmt: skip
+                                    seed=seed, features=stores, root=moved.place, unknown=unknown.value)  # fmt: skip
         write_table(found.table(), beside, overwrite=overwrite)
         _show(found, beside)
 
 
 def read_for(path: Path, spec: Any, named: str | None) -> Any:
     """Return a table as the spec of a run wants it read; `named` is what the keys of a CSV file are."""
+    from rowlock.cli.csv_tables import as_numbers
     from rowlock.cli.tables import read_table
+    from rowlock.tables.formats import is_csv
 
+    if not path.exists() or not is_csv(path):  # it says itself what its columns are, or that it is not there
+        return read_table(path, key=spec.key, key_type=named if spec.key is not None else None)
+    texts, numbers = _columns_of(spec)
+    key_type = None if spec.key is None else named or spec.key_type
+    return as_numbers(read_table(path, key=spec.key, key_type=key_type, types=dict.fromkeys(texts, "text")), numbers)
+
+
+def _columns_of(spec: Any) -> tuple[list[str], list[str]]:
+    """Return the columns that were text in training, and those that were numbers, whatever they look like now."""
     texts = [told["column"] for told in spec.inputs.values() if told["kind"] == "images"]
-    texts += [column for told in spec.inputs.values() if told["kind"] == "columns" for column in told["categories"]]
-    if named is None and path.suffix.lower() == ".csv":
-        named = spec.key_type
-    if spec.key is None:
-        return read_table(path, text=texts)
-    return read_table(path, key=spec.key, key_type=named, text=texts)
-
-
-def root_for(frame: Any, given: Path | None) -> str | None:
-    """Return where relative paths start: what is given, else what ``rowlock table`` has noted in the table."""
-    from rowlock.cli.tables import recorded_root
-
-    found = given if given is not None else recorded_root(frame)
-    return None if found is None else str(found)
+    numbers = list(spec.target.columns) if spec.target.task == "quantity" else []
+    for told in spec.inputs.values():
+        if told["kind"] == "columns":
+            texts += [column for column in told["columns"] if column in told["categories"]]
+            numbers += [column for column in told["columns"] if column not in told["categories"]]
+    if spec.target.task == "classes" and all(isinstance(name, str) for name in spec.target.classes):
+        texts += spec.target.columns
+    return texts, numbers
 
 
 def stores_of(given: list[str] | None) -> dict[str, str]:

@@ -12,12 +12,15 @@ from rich.markup import escape
 
 from rowlock.cli.choices import KeyType
 from rowlock.cli.commands import examples
+from rowlock.cli.roots import Root, require_root, root_for
 from rowlock.cli.terminal import console, errors
+from rowlock.cli.wording import in_options
 from rowlock.errors import ConfigError, RowlockError
 
 __all__ = ["report"]
 
 _PAGE = Path("report.html")
+_ROOT_HELP = "Where relative paths of pictures start; default what --table notes, else as in training."
 
 
 @examples(
@@ -44,7 +47,7 @@ def report(
     features: Annotated[
         list[str] | None, typer.Option(metavar="NAME=STORE", help="Where a store is now; repeatable.")
     ] = None,
-    root: Annotated[Path | None, typer.Option(help="Folder that relative paths of pictures start from.")] = None,
+    root: Annotated[str | None, typer.Option(metavar="DIR|URL", help=_ROOT_HELP)] = None,
     key_type: Annotated[
         KeyType | None, typer.Option(help="What the keys of a CSV file are; default as in training.")
     ] = None,
@@ -56,7 +59,7 @@ def report(
 
     The page is one file without scripts, and needs no network. What is gone or has changed since is told on it.
     """
-    from rowlock.cli.predict import root_for, stores_of
+    from rowlock.cli.predict import stores_of
     from rowlock.reporting import report as look_at
     from rowlock.reporting.report import check_page
     from rowlock.training.folder import RunFolder
@@ -68,11 +71,10 @@ def report(
     if explain and no_predict:
         raise ConfigError("--explain needs the table's rows: leave --no-predict out")
     frame, why_not = (None, None) if no_predict else _table(run, table, key_type)
-    moved = root_for(frame, root) if table is not None and frame is not None else None if root is None else str(root)
+    moved = _root(run, frame if table is not None else None, root)
     with errors.status("looking at the run"):
-        found = look_at(run, frame, features=stores_of(features), root=moved, explain=explain, worst=worst)
-        if why_not is not None:
-            found.notes.append(why_not)
+        found = look_at(run, frame, features=stores_of(features), root=moved.place, explain=explain, worst=worst)
+        found.notes.extend(said for said in (why_not, moved.said) if said)
         if page is not None:
             found.save(page, overwrite=overwrite)
     if as_json:
@@ -103,8 +105,18 @@ def _table(run: Path, given: Path | None, key_type: KeyType | None) -> tuple[Any
         return None, f"The table cannot be read, so nothing was predicted again: {error}. --table says where it is now."
 
 
+def _root(run: Path, named: Any, given: str | None) -> Root:
+    """Return where pictures are: of a table that is `named` as `rowlock predict` finds them, else where they were."""
+    from rowlock.reporting.kept import read_kept
+
+    spec = read_kept(run).spec
+    if given is not None or named is None or spec is None:
+        return Root(None if given is None else require_root(given))
+    return root_for(named, None, spec)
+
+
 def _say(found: Any, page: Path | None, out: Console) -> None:
     for note in found.notes:
-        errors.print(f"[yellow]note[/]: {escape(note)}", soft_wrap=True)
+        errors.print(f"[yellow]note[/]: {escape(in_options(note))}", soft_wrap=True)
     if page is not None:
         out.print(f"report: [bold]{escape(str(page))}[/]", soft_wrap=True)

@@ -66,7 +66,7 @@ def table(
     from rowlock.folders import table_from_folder
 
     _check_place(out, overwrite=overwrite)
-    listing = None if csv is None else read_table(csv, key=key, text=[] if csv_file is None else [csv_file])
+    listing = None if csv is None else read_table(csv, key=key, types={} if csv_file is None else {csv_file: "text"})
     if listing is None and csv_file is not None:
         raise ConfigError("--csv-file names a column of the file that --csv names")
     with progress_bar("reading pictures") as progress:
@@ -96,7 +96,7 @@ def _check_place(out: Path, *, overwrite: bool) -> None:
 
 def _write(made: FolderTable, out: Path, *, absolute: bool) -> None:
     """Write beside and rename, so that nobody ever reads half a table."""
-    from rowlock.cli.tables import ROOT_ENTRY
+    from rowlock.cli.roots import ROOT_ENTRY
 
     rows = made.rows if absolute else made.rows.replace_schema_metadata({ROOT_ENTRY: os.fsencode(made.folder)})
     beside = out.with_name(f".{out.name}.{os.getpid()}")

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from rowlock.cli.choices import OnError, Weighting
+from rowlock.cli.choices import Missing, OnError, Weighting
 from rowlock.cli.commands import examples
-from rowlock.cli.data_options import DataOptions, takes_data
+from rowlock.cli.data_options import MISSING_HELP, DataOptions, takes_data
 from rowlock.cli.train_listener import TerminalListener
 from rowlock.errors import ConfigError
 from rowlock.remote.permission import is_url
@@ -44,9 +44,12 @@ def _from_file(context: typer.Context, given: Path | None) -> Path | None:
     try:
         content = tomllib.loads(given.read_text("utf-8"))
         options = dict(content["options"])
+    except FileNotFoundError:
+        raise ConfigError(f"there is no {given}, which --config names") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{given} is no run.toml: {error!r}") from error
     told: dict[str, Any] = {name: content[name] for name in ("table", "key_type") if name in content}
+    told["types"] = [f"{column}={kind}" for column, kind in content.get("types", {}).items()]
     context.default_map = {**_as_typed(options), **told, "out": str(given.parent)}
     return given
 
@@ -132,14 +135,7 @@ def train(
     rows: Annotated[
         int | None, typer.Option(help="At most so many rows, by chance: for a first try.", rich_help_panel=_TRAINING)
     ] = None,
-    missing: Annotated[
-        str,
-        typer.Option(
-            metavar="raise|drop",
-            help="What becomes of rows without target, or whose key a store lacks.",
-            rich_help_panel=_TRAINING,
-        ),
-    ] = "raise",
+    missing: Annotated[Missing, typer.Option(help=MISSING_HELP, rich_help_panel=_TRAINING)] = Missing.raise_,
     class_weights: Annotated[
         Weighting, typer.Option(help="balanced: classes count equally in the loss.", rich_help_panel=_TRAINING)
     ] = Weighting.none,
@@ -202,7 +198,7 @@ def train(
         task=data.task.value,
         key=data.key,
         rows=rows,
-        missing=missing,
+        missing=missing.value,
         split=_numbers(split),
         stratify=stratify if stratify is not None else not no_stratify,
         group=group,
@@ -222,9 +218,11 @@ def train(
         max_bad=max_bad,
         cache=_absolute(cache),
     )
-    source = {"table": _absolute(data.table)}
+    source: dict[str, Any] = {"table": _absolute(data.table)}
     if data.key_type is not None:
         source["key_type"] = data.key_type.value
+    if data.column_types:
+        source["types"] = data.column_types
     listener = TerminalListener()
     try:
         with listener:

@@ -12,7 +12,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from rowlock.cli.terminal import console, errors
-from rowlock.training.listener import Listener
+from rowlock.cli.wording import in_options
+from rowlock.training.listener import BETTER, Listener
 
 if TYPE_CHECKING:
     from rowlock.training.folder import RunFolder
@@ -34,6 +35,7 @@ class TerminalListener(Listener):
         self._bar: Progress | None = None
         self._has_header = False
         self._last: EpochFacts | None = None
+        self._has_rows = False
 
     def __enter__(self) -> Self:
         self._waiting.start()
@@ -51,14 +53,25 @@ class TerminalListener(Listener):
 
     def note(self, text: str) -> None:
         """Print it to stderr."""
-        errors.print(f"[yellow]note[/]: {escape(text)}", soft_wrap=True)
+        errors.print(f"[yellow]note[/]: {escape(in_options(text))}", soft_wrap=True)
+
+    def finished(self, folder: RunFolder) -> None:
+        """Say that nothing is trained, and how something would be."""
+        self._still()
+        console.print(
+            f"[bold]nothing was trained[/]: the run in {escape(str(folder.path))} is finished. To train longer: more"
+            " --epochs in a new folder (--out); to train the same anew: --overwrite. This is what came out of it:",
+            soft_wrap=True,
+        )
 
     def begin(self, summary: Summary) -> None:
-        """Print rows, balance and branches."""
+        """Print rows and balance, once for all models of an ablation, and branches."""
         self._still()
         console.print(f"\n[bold]{escape(summary.target)}[/] from [bold]{escape(summary.title)}[/]"
                       f" [dim]({_SHOWN[summary.task]}; Keras on {summary.backend})[/]")  # fmt: skip
-        console.print(_rows_table(summary))
+        if not self._has_rows:
+            console.print(_rows_table(summary))
+            self._has_rows = True
         console.print(_branches_table(summary))
         for text in summary.notes:
             self.note(text)
@@ -126,7 +139,7 @@ class TerminalListener(Listener):
         table = Table(box=SIMPLE, pad_edge=False)
         table.add_column("model")
         table.add_column(_title(main), justify="right")
-        table.add_column("the merged one is better by", justify="right")
+        table.add_column(BETTER, justify="right")
         own = metrics["metrics"][main]
         table.add_row("merged", _number(own), "", style="bold")
         for title, one in told["models"].items():

@@ -137,5 +137,5 @@ def _not_readable(base: bytes, error: OSError) -> SourceError:
     if isinstance(error, FileNotFoundError):
         return SourceNotFoundError(f"there is no folder {place}")
     if isinstance(error, NotADirectoryError):
-        return SourceError(f"{place} is not a folder; `rowlock table` makes a table of the pictures below one")
+        return SourceNotFoundError(f"{place} is not a folder; `rowlock table` makes a table of the pictures below one")
     return SourceError(f"{place} cannot be read: {error.strerror}")

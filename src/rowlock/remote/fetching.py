@@ -122,7 +122,7 @@ class Fetcher:
         """Refuse what is not allowed here too: the check of the column is for early and complete news."""
         why = self._permission.refusal(url)
         if why is not None:
-            raise RowError(f"it is {why}", stage="read")
+            raise RowError(f"it is a URL {why}", stage="read")
 
     def _repeated(self, ask: Callable[[str, float], Any], url: str) -> Any:
         return repeated(partial(ask, url), self._remote, self._ending)

@@ -137,7 +137,8 @@ class HttpClient:
         elif target.partition(":")[0].lower() != url.partition(":")[0].lower():
             why = "leads to another scheme; write the URL that it leads to into the table if that is meant"
         else:
-            why = self._permission.refusal(target)
+            refused = self._permission.refusal(target)
+            why = None if refused is None else f"is a URL {refused}"
         if why is not None:
             raise RowError(f"the server redirects to {target!r}, which {why}; it was not followed", stage="read")
         return target

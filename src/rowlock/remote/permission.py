@@ -88,7 +88,7 @@ class Permission:
         self._compiled = [re.compile(rule.pattern) for rule in self.rules]
 
     def refusal(self, url: str) -> str | None:
-        """Return why a URL is not allowed; None: it is."""
+        """Return why a URL is not allowed, as what follows "a URL"; None: it is."""
         for rule, compiled in zip(self.rules, self._compiled, strict=True):
             if (compiled.search(url) is not None) == rule.refuses_match:
                 return rule.why.removeprefix("have a URL ")

@@ -8,6 +8,7 @@ from rowlock.reporting.courses import compared
 from rowlock.reporting.markup import Raw, number, paragraph, section, table
 from rowlock.reporting.numbers import chance, wilson
 from rowlock.reporting.opening import metric_name, metric_value
+from rowlock.training.listener import BETTER
 
 if TYPE_CHECKING:
     from rowlock.reporting.findings import Findings
@@ -35,7 +36,8 @@ def _ablation(found: Findings) -> str:
         return ""
     main = told["metric"]
     rows = [_model(found, title, one["metrics"]) for title, one in told["models"].items()]
-    header = ("model", metric_name(main), "95 %" if main == "accuracy" else metric_name(_BESIDE[main]), "to merged")
+    beside = "95 %" if main == "accuracy" else metric_name(_BESIDE[main])
+    header = ("model", metric_name(main), beside, BETTER)
     inside = table(header, [_model(found, "merged", found.metrics), *rows]) + _adds(found, told)
     drawn = compared(found)
     return f'<div class="side"><div>{inside}</div><div>{drawn}</div></div>' if drawn else inside
@@ -50,8 +52,8 @@ def _model(found: Findings, title: str, metrics: dict[str, Any]) -> tuple[Any, .
         beside = f"{low:.3f} to {high:.3f}"
     else:
         beside = metric_value(_BESIDE[main], metrics.get(_BESIDE[main]))
-    change = "" if is_merged or own is None or value is None else f"{value - own:+.3f}"
-    return Raw("<b>merged</b>") if is_merged else title, metric_value(main, value), beside, change
+    better = "" if is_merged or own is None or value is None else f"{own - value:+.3f}"
+    return Raw("<b>merged</b>") if is_merged else title, metric_value(main, value), beside, better
 
 
 def _adds(found: Findings, told: dict[str, Any]) -> str:

@@ -94,6 +94,7 @@ i.key.dotted{border-top-style:dotted}
 .cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(172px,1fr));gap:14px}
 .side .share{min-width:58px}
 .side th,.side td{padding-right:12px}
+.side thead th{white-space:normal;vertical-align:bottom}
 .cards.broad{grid-template-columns:repeat(auto-fill,minmax(min(100%,236px),1fr))}
 .card{overflow:hidden;border:1px solid var(--edge);border-radius:8px;padding:9px;font-size:14px;break-inside:avoid;
   min-width:0}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rowlock.tables.csv_types import CsvType
 
-__all__ = ["csv_as_parquet", "typed_batches"]
+__all__ = ["csv_as_parquet", "typed_batches", "typed_table"]
 
 _log = logging.getLogger("rowlock")
 _FORMAT = "csv-1"
@@ -121,6 +121,33 @@ def typed_batches(path: Path, types: Mapping[str, CsvType]) -> Iterator[Any]:
             first_row += batch.num_rows
     if kinds is None:  # a header and no row
         raise ConfigError(f"{path} has a header line and no rows")
+
+
+def typed_table(path: Path, types: Mapping[str, CsvType]) -> Any:
+    """Return the rows of a CSV file that fits in memory as a table, each column of the type that all its values have.
+
+    Parameters
+    ----------
+    path, types
+        As `csv_as_parquet`.
+
+    Raises
+    ------
+    ConfigError
+        A value is not of the type that `types` names, there is no such column, or no row.
+    SourceError
+        The file cannot be read.
+    """
+    import pyarrow as pa  # noqa: PLC0415 - loaded on use
+
+    require_header(path, None, None, may_have_index=True)
+    with reading(str(path)), _stream(path) as stream:
+        _require_columns(path, stream.schema.names, types)
+        texts = stream.read_all().combine_chunks()
+    if not texts.num_rows:
+        raise ConfigError(f"{path} has a header line and no rows")
+    kinds = {name: types.get(name) or type_of(texts.column(name)) for name in texts.column_names}
+    return pa.Table.from_batches([_typed(path, texts.to_batches()[0], kinds, types, 0)])
 
 
 def _typed(path: Path, batch: Any, kinds: dict[str, CsvType], types: Mapping[str, CsvType], first_row: int) -> Any:

@@ -9,7 +9,7 @@ from rowlock.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CsvType", "arrow_type", "check_types", "converted", "first_misfit", "type_of"]
+__all__ = ["CSV_TYPES", "CsvType", "arrow_type", "check_types", "converted", "first_misfit", "type_of"]
 
 CsvType: TypeAlias = Literal["text", "int", "float", "bool"]
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from rowlock.training.folder import RunFolder
 
-__all__ = ["BranchFacts", "EpochFacts", "Listener", "Summary"]
+__all__ = ["BETTER", "BranchFacts", "EpochFacts", "Listener", "Summary"]
+
+BETTER: Final = "merged is better by"
+"""Over an ablation's models, wherever they are compared: the merged model's metric less that of each."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,9 @@ class Listener:
 
     def note(self, text: str) -> None:
         """Say something that the user should know."""
+
+    def finished(self, folder: RunFolder) -> None:
+        """Hear that the run was finished before, so that nothing is trained."""
 
     def begin(self, summary: Summary) -> None:
         """Hear what is going to be trained."""

@@ -12,7 +12,7 @@ import rowlock as rl
 from rowlock.backend import load
 from rowlock.training import folder as names
 from rowlock.training.data import Prepared, check_options, prepare, truth_of
-from rowlock.training.folder import RunFolder
+from rowlock.training.folder import RunFolder, read_metrics
 from rowlock.training.listener import Listener
 from rowlock.training.metrics import MAIN, MEANINGS, measure
 from rowlock.training.run import Run, predicted_by
@@ -37,7 +37,7 @@ def train(
     *,
     overwrite: bool = False,
     listener: Listener | None = None,
-    source: Mapping[str, str] | None = None,
+    source: Mapping[str, Any] | None = None,
 ) -> Run:
     """Train a merged model, measure it, and keep all of it in a folder.
 
@@ -54,8 +54,8 @@ def train(
         Remove the run that is in `out` first.
     listener : Listener, optional
         Hears what happens.
-    source : dict of str to str, optional
-        Where `frame` came from, as the command line says it, for ``run.toml``: ``table``, ``key_type``.
+    source : dict, optional
+        Where `frame` came from, as the command line says it, for ``run.toml``: ``table``, ``key_type``, ``types``.
 
     Returns
     -------
@@ -84,6 +84,8 @@ def train(
         try:
             if said:
                 listener.note(said)
+            if _is_all_there(folder, config):
+                listener.finished(folder)
             run = _trained(folder, config, prepared, listener, backend)
             if config.ablate:
                 from rowlock.training.ablation import ablate  # noqa: PLC0415 - it needs this module
@@ -105,6 +107,11 @@ def train_prepared(folder: RunFolder, config: Config, prepared: Prepared, listen
         return _trained(folder, config, prepared, listener, backend)
     finally:
         folder.release()
+
+
+def _is_all_there(folder: RunFolder, config: Config) -> bool:
+    """Return whether nothing of a run, its ablation included, is left to be trained."""
+    return folder.is_complete and not (config.ablate and "ablation" not in read_metrics(folder.file(names.METRICS)))
 
 
 def _trained(folder: RunFolder, config: Config, prepared: Prepared, listener: Listener, backend: str) -> Run:
