@@ -70,6 +70,7 @@ def test_commands_that_take_a_table_share_their_words():
         "--target",
         "--task",
         "--key",
+        "--type",
         "--seed",
     }
     for name in ("check", "look", "bench", "train"):
