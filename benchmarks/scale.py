@@ -98,7 +98,7 @@ def write_store(path, num_rows, kind):
 class VirtualPictures(rl.Input):
     """Pictures that need no disk: what is drawn is the number in the file's name."""
 
-    def open(self, table, name):  # noqa: ARG002 - as in Input
+    def open(self, table, name):  # noqa: ARG002 - the rows' numbers are all there is
         return VirtualReader(PathColumn(table.column("path"), "path"))
 
 
@@ -110,7 +110,7 @@ class VirtualReader(rl.Reader):
     def __init__(self, paths):
         self.paths = paths
 
-    def gather(self, rows, out, draw):  # noqa: ARG002 - as in Reader
+    def gather(self, rows, out, draw):  # noqa: ARG002 - nothing is drawn
         numbers = [int(path[path.rindex(b"/") + 1 : -4]) for path in self.paths.take(rows)]
         flat = out.reshape(len(rows), -1)
         flat[:, :8] = np.array(numbers, np.int64).view(np.uint8).reshape(-1, 8)

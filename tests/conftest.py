@@ -37,6 +37,9 @@ def _numba_cache():
 
 os.environ.setdefault("NUMBA_CACHE_DIR", _numba_cache())
 
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell starts what runs in its background like that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @pytest.fixture(autouse=True)
 def no_framework_comes_in_unmarked(request):

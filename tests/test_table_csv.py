@@ -307,7 +307,7 @@ def test_options_say_what_a_column_of_a_csv_is(tmp_path):
             DataOptions(path, columns="n", key="id", types=[said]).frame  # noqa: B018 - read when it is asked for
     pd.DataFrame(WRITTEN).to_parquet(tmp_path / "t.parquet")
     with pytest.raises(ConfigError, match="--type is about CSV files"):
-        DataOptions(tmp_path / "t.parquet", columns="n", types=["n=text"]).frame  # noqa: B018 - as above
+        DataOptions(tmp_path / "t.parquet", columns="n", types=["n=text"]).frame  # noqa: B018 - read when it is asked for
 
 
 def test_a_csv_to_be_predicted_is_read_as_the_training_says(tmp_path):

@@ -26,8 +26,8 @@ from rowlock.errors import ConfigError, RowError, RunExistsError, TrainingError
 
 keras = pytest.importorskip("keras")
 from rowlock.cli import app  # noqa: E402 - only where Keras is
-from rowlock.cli.roots import ROOT_ENTRY  # noqa: E402 - as above
-from rowlock.training import Config, Run, train  # noqa: E402 - as above
+from rowlock.cli.roots import ROOT_ENTRY  # noqa: E402 - only where Keras is
+from rowlock.training import Config, Run, train  # noqa: E402 - only where Keras is
 
 pytestmark = [
     pytest.mark.framework,

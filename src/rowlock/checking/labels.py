@@ -11,6 +11,7 @@ from rowlock.checking.subject import NUM_EXAMPLES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rowlock.checking.report import Severity
     from rowlock.checking.subject import Subject
 
 __all__ = ["FEW_ROWS", "IMBALANCE", "label_balance", "labels_of_parts"]
@@ -69,8 +70,8 @@ def _balance(counted: Counted) -> Finding:
         f"{amount(len(counts), *counted.noun)}: {most!r} has {largest:,} rows, {least!r} {smallest:,}{ratio}{bare}"
     )
     advice = 'batches(..., sampling="balanced") or class weights help; accuracy misleads' if lopsided else ""
-    severity = "warning" if lopsided else "note"
-    return Finding("label-balance", severity, message, len(counts), counted.name, advice, examples)  # type: ignore[arg-type] # one of the two
+    severity: Severity = "warning" if lopsided else "note"
+    return Finding("label-balance", severity, message, len(counts), counted.name, advice, examples)
 
 
 def _unseen(first: Counted, other: Counted) -> Finding | None:

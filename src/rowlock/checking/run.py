@@ -129,7 +129,7 @@ def part_of(name: str, data: Dataset) -> Part:
         OpenedInput(role, label, what, slot.reader)
         for (role, label, what), slot in zip(opened.roles, opened.slots, strict=True)
     ]
-    return Part(name, opened.table, data._selection.all(), inputs)  # noqa: SLF001 - as above
+    return Part(name, opened.table, data._selection.all(), inputs)  # noqa: SLF001 - what its parts share is no business of users
 
 
 def _estimate(subject: Subject) -> Estimate | None:

@@ -154,10 +154,10 @@ class Root:
 
     def reading(
         self,
-        keys: Iterable[bytes],  # noqa: ARG002 - as in PictureSource
-        kept: Kept | None,  # noqa: ARG002 - as in PictureSource
+        keys: Iterable[bytes],  # noqa: ARG002 - only servers are told
+        kept: Kept | None,  # noqa: ARG002 - only servers are told
         *,
-        keep_on_error: bool,  # noqa: ARG002 - as in PictureSource
+        keep_on_error: bool,  # noqa: ARG002 - only servers are told
     ) -> contextlib.AbstractContextManager[None]:
         """Return a context that does nothing: files are opened one by one."""
         return contextlib.nullcontext()

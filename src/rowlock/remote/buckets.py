@@ -52,7 +52,7 @@ class BucketClient:
         self._stores: dict[str, Any] = {}
         self._lock = threading.Lock()
 
-    def version(self, url: str, deadline: float) -> Version | None:  # noqa: ARG002 - as in HttpClient; obstore keeps the time
+    def version(self, url: str, deadline: float) -> Version | None:  # noqa: ARG002 - obstore keeps the time
         """Ask for the state of an object; as `HttpClient.version`."""
         store, key = self._place(url)
         try:

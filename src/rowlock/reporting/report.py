@@ -140,7 +140,7 @@ def check_page(path: Path, *, overwrite: bool) -> None:
 def _test(found: Findings, frame: Any, features: dict[str, str], root: str | None, *, explain: bool, most: int) -> None:
     """Add what the model says of the tested rows; what fails becomes a note, and the rest is still told."""
     from rowlock.reporting.tested import test_again  # noqa: PLC0415 - a page of the folder alone needs no framework
-    from rowlock.training import Run  # noqa: PLC0415 - as above
+    from rowlock.training import Run  # noqa: PLC0415 - a page of the folder alone needs no framework
 
     try:
         run = Run.open(found.kept.folder.path)

@@ -127,7 +127,7 @@ class ColumnCache:
         """Return a column as a record batch of buffers in files without a name."""
         import pyarrow as pa  # noqa: PLC0415 - loaded on use
 
-        from rowlock.tables.spool import Spool, spool_type  # noqa: PLC0415 - as above
+        from rowlock.tables.spool import Spool, spool_type  # noqa: PLC0415 - loaded on use
 
         kind = self._table.schema.field(name).type
         spooled = spool_type(kind)

@@ -186,7 +186,7 @@ def _require_columns(path: Path, names: list[str], types: Mapping[str, CsvType])
 
 
 def _stream(path: Path) -> Any:
-    import pyarrow as pa  # noqa: PLC0415 - as above
+    import pyarrow as pa  # noqa: PLC0415 - loaded on use
     from pyarrow import csv  # noqa: PLC0415 - loaded on use
 
     reading_options = csv.ReadOptions(block_size=_BLOCK_BYTES)

@@ -60,7 +60,7 @@ def converted(texts: Any, kind: str, *, named: bool) -> Any:
         Whether the user named the type: then "007" is a number as well.
     """
     import pyarrow as pa  # noqa: PLC0415 - loaded on use
-    import pyarrow.compute as pc  # noqa: PLC0415 - as above
+    import pyarrow.compute as pc  # noqa: PLC0415 - loaded on use
 
     if kind == "text":
         return _with_gaps(texts, ("",))
@@ -90,7 +90,7 @@ def first_misfit(texts: Any, kind: str, *, named: bool) -> int:
 
 def _with_gaps(texts: Any, missing: tuple[str, ...]) -> Any:
     import pyarrow as pa  # noqa: PLC0415 - loaded on use
-    import pyarrow.compute as pc  # noqa: PLC0415 - as above
+    import pyarrow.compute as pc  # noqa: PLC0415 - loaded on use
 
     return pc.if_else(pc.is_in(texts, pa.array(missing)), pa.scalar(None, pa.string()), texts)
 

@@ -65,7 +65,7 @@ class FrameColumns:
         """Return the different values of a column, in any order."""
         return readable(self.series(name)).unique()
 
-    def kept(self, names: Sequence[str], what: tuple[str, ...], source: Any, make: Callable[[], AnyArray]) -> AnyArray:  # noqa: ARG002 - as in FileColumns
+    def kept(self, names: Sequence[str], what: tuple[str, ...], source: Any, make: Callable[[], AnyArray]) -> AnyArray:  # noqa: ARG002 - nothing is kept
         """Return what `make` does: beside a frame nothing is kept."""
         return make()
 

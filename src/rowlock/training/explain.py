@@ -235,4 +235,4 @@ def _comes_from(tensor: Any, source: Any) -> bool:
     if tensor is source:
         return True
     operation, node, _ = tensor._keras_history  # noqa: SLF001 - how Keras' own functional models walk
-    return any(_comes_from(one, source) for one in operation._inbound_nodes[node].input_tensors)  # noqa: SLF001 - as above
+    return any(_comes_from(one, source) for one in operation._inbound_nodes[node].input_tensors)  # noqa: SLF001 - how Keras' own functional models walk

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import keras
+from typing_extensions import override
 
 from rowlock.errors import TrainingError
 from rowlock.store.disk.files import write_bytes
@@ -68,13 +69,16 @@ class History(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no ty
         """Go on with the rows of a checkpoint."""
         self.rows = list(state["rows"])
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002, D102 - as in Callback
+    @override
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch, self._started, self._stats = epoch, time.perf_counter(), self._loader.stats()
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002, D102 - as in Callback
+    @override
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self._listener.step(self._epoch + 1, self._epochs, batch + 1, len(self._loader))
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: D102 - as in Callback
+    @override
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         values = {name: self._in_units(name, float(value)) for name, value in (logs or {}).items()}
         lost = [name for name, value in values.items() if not math.isfinite(value)]
         if lost:
@@ -129,10 +133,12 @@ class InterruptStop(keras.callbacks.Callback):  # type: ignore[misc] # Keras has
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take nothing."""
 
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002, D102 - as in Callback
+    @override
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         self._stop()
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002, D102 - as in Callback
+    @override
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._stop()
 
     def _ask(self, number: int, frame: FrameType | None) -> None:

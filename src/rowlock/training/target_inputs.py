@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from typing_extensions import override
 
 from rowlock.arrays import ArraySpec
 from rowlock.errors import ConfigError
@@ -48,7 +49,8 @@ class LabelSet(Input):
         self.column = column
         self.labels = tuple(labels)
 
-    def open(self, table: Table, name: str) -> Reader:  # noqa: D102 - as in Input
+    @override
+    def open(self, table: Table, name: str) -> Reader:
         lists = table.column(self.column).to_arrow()
         if isinstance(lists, pa.ChunkedArray):
             lists = lists.combine_chunks()
@@ -72,7 +74,8 @@ class Quantities(Input):
         self.columns = tuple(columns)
         self.reader: QuantityReader | None = None
 
-    def open(self, table: Table, name: str) -> Reader:  # noqa: D102 - as in Input
+    @override
+    def open(self, table: Table, name: str) -> Reader:
         found = [Column(column, dtype="float64").open(table, name) for column in self.columns]
         rows = np.arange(table.num_rows)
         values = np.empty((table.num_rows, len(found)))

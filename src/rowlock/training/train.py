@@ -166,7 +166,7 @@ def _save(model: Any, folder: RunFolder) -> None:
 
 
 def _write_split(folder: RunFolder, prepared: Prepared, config: Config) -> None:
-    import pyarrow as pa  # noqa: PLC0415 - only here
+    import pyarrow as pa  # noqa: PLC0415 - loaded on use
 
     pieces = [
         pa.table({config.key or "row": _keys(part, config.key), "part": pa.repeat(name, len(part))})
@@ -177,7 +177,7 @@ def _write_split(folder: RunFolder, prepared: Prepared, config: Config) -> None:
 
 def _keys(part: rl.Dataset, key: str | None) -> Any:
     """Return the keys of a part's rows in Arrow, without a Python object each: there may be very many."""
-    import pyarrow as pa  # noqa: PLC0415 - as above
+    import pyarrow as pa  # noqa: PLC0415 - loaded on use
 
     if key is None:
         return pa.array(part.keys)
