@@ -14,7 +14,7 @@ LAYERS = [
     "errors",
     "arrays",
     "arguments backend memory meter processors",
-    "blocks private_folder retries text_offsets",
+    "blocks locks private_folder retries text_offsets",
     "join_kernels key_kernels permutation_kernel split_kernel",
     "text_array",
     "key_values",

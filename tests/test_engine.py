@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import pytest
 from hypothesis import given
@@ -81,9 +82,33 @@ def test_jobs_are_announced_in_their_order_one_at_a_time_however_many_threads_th
         stream = engine.stream(Told)
         for number in range(30):
             stream.take(number)
-        wait_until(lambda: len(events) >= 60)
-    numbers = range(len(events) // 2)  # some that nobody took any more among them
-    assert events[: 2 * len(numbers)] == [(what, number) for number in numbers for what in ("begins", "ends")]
+            time.sleep(random.random() * 0.008)
+    numbers = [number for what, number in events if what == "begins"]
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) > 15  # what was taken meanwhile needs no telling
+    assert events == [(what, number) for number in numbers for what in ("begins", "ends")][: len(events)]
+
+
+@pytest.mark.parametrize("seconds", [0.02, 30.0])
+def test_telling_that_takes_longer_than_making_keeps_no_job_alive(seconds):
+    alive, most, goes_on = weakref.WeakSet(), 0, threading.Event()
+
+    class Told(Squares):
+        def will_need(self):
+            goes_on.wait(seconds)
+
+    def make(number):
+        job = Told(number, sleep=0.001)
+        alive.add(job)
+        return job
+
+    with Engine(num_threads=3, prefetch=4) as engine:
+        stream = engine.stream(make)
+        for number in range(60):
+            stream.take(number)
+            most = max(most, len(alive))
+        goes_on.set()
+    assert most <= 8
 
 
 def test_a_hint_that_hangs_holds_up_no_job():

@@ -264,6 +264,70 @@ def test_a_handler_that_takes_a_batch_at_any_moment_gets_one_or_an_error_and_shi
     assert num_refused > 50
 
 
+class InterruptAt(CallAt):
+    """Raises KeyboardInterrupt at the n-th moment, in whatever file, at which a signal's handler could."""
+
+    def __init__(self, number):
+        super().__init__(number, self._interrupt)
+
+    def _moment(self, frame, event, argument):
+        if event in ("call", "c_return") and frame.f_code.co_filename != __file__ and not self.was_called:
+            self.left -= 1
+            if self.left < 0:
+                self.was_called = True
+                self.function()
+
+    @staticmethod
+    def _interrupt():
+        sys.setprofile(None)
+        raise KeyboardInterrupt
+
+
+ACTIONS = {
+    "iter": lambda loader, state: iter(loader),
+    "go_to": lambda loader, state: loader.go_to(3),
+    "set_epoch": lambda loader, state: loader.set_epoch(2),
+    "load_state_dict": lambda loader, state: loader.load_state_dict(state),
+    "made": lambda loader, state: loader.made(0),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("action", ACTIONS)
+def test_an_interrupt_at_any_moment_of_what_moves_a_loader_leaves_it_whole_and_to_other_threads(action):
+    data, kept = dataset(24), []
+    other = data.batches(4, seed=9)
+    next(iter(other))
+    state = other.state_dict()  # its steps are others than those of a loader of batches of 3
+    data.batches(3, seed=9).load_state_dict(state)  # what is made once is made
+    with rl.Engine(num_threads=1) as engine:
+        for number in itertools.count():
+            loader = data.batches(3, seed=9, engine=engine)
+            next(iter(loader))
+            moment = InterruptAt(number)
+            try:
+                with moment:
+                    ACTIONS[action](loader, state)
+            except KeyboardInterrupt as error:
+                kept.append(error)  # with its traceback, as a notebook does
+            delivered = {}
+
+            def deliver(loader=loader, delivered=delivered):
+                epoch = iter(loader)
+                delivered["planned"] = {step: loader.plan.rows(step).tolist() for step in epoch.steps}
+                delivered["found"] = {batch.step: batch.rows.tolist() for batch in epoch}
+
+            thread = threading.Thread(target=deliver, daemon=True)
+            thread.start()
+            thread.join(20)
+            assert not thread.is_alive(), number
+            assert delivered["found"] == delivered["planned"], number
+            loader.close()
+            if not moment.was_called:
+                break
+    assert len(kept) > 5
+
+
 def test_signals_amid_the_batches_of_several_threads_lose_no_row():
     loader = dataset().batches(1, seed=5)
     loader.state_dict()  # the first one takes a while, and handlers would come within it

@@ -343,6 +343,16 @@ def test_the_time_of_the_last_batch_of_an_epoch_counts():
     assert "the model is the bottleneck" in stats.advice
 
 
+def test_the_time_of_batches_that_are_fetched_ahead_and_counted_later_is_whole():
+    loader = rl.Dataset(pd.DataFrame({"y": np.zeros(8)}), {"slow": Slow(0.0)}).batches(4)
+    made = [loader.made(step) for step in (0, 1)]
+    for step in range(2, 8):  # over the ends of three epochs
+        time.sleep(0.05)
+        loader.count(made[step - 2])
+        made.append(loader.made(step))
+    assert loader.stats().elapsed_seconds >= 0.3
+
+
 def test_waiting_for_a_batch_that_fails_is_waiting():
     class Failing(SlowReader):
         def gather(self, rows, out, draw):

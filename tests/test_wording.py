@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -103,9 +104,19 @@ def test_python_is_left_where_a_command_has_no_such_option():
 
 
 def test_paths_and_values_stay_what_they_are():
-    text = "key 'missing=drop', /data/root=3/a.png, s3://b/label=1/key='x'.png: epochs were 3"
-    for name in get_command(app).commands:
-        assert as_options(text, options_of(name)) == text
+    for text in (
+        "key 'missing=drop', /data/root=3/a.png, s3://b/label=1/key='x'.png: epochs were 3",
+        "column 'root=x' is no number",
+        "column 'v' has 'raise max_bad' in row 3",
+    ):
+        for name in get_command(app).commands:
+            assert as_options(text, options_of(name)) == text
+
+
+def test_a_value_of_any_letters_is_one_word_of_the_shell():
+    for folder in ("a b", "it's", 'say "no"', "back\\slash"):
+        said = as_options(f"Images(root={folder!r})", options_of("train"))
+        assert shlex.split(said.removeprefix("Images(").removesuffix(")")) == ["--root", folder]
 
 
 def test_every_wording_is_that_of_a_message_and_of_options_that_there_are():

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast
 
 from rowlock.epoch import Epoch
 from rowlock.errors import IncompleteEpochError, LoaderClosedError
@@ -29,6 +28,16 @@ _BUSY = (
 )
 
 
+class _Found(NamedTuple, Generic[HandedT]):
+    """A batch that was handed over and does not count yet."""
+
+    after: tuple[int, int, int | None]
+    """The next step, the rows of the epoch up to there, and the epoch if it is complete."""
+    is_empty: bool
+    """Every row up to the end of the epoch was skipped: there is no batch."""
+    handed: HandedT | None
+
+
 class Delivery:
     """The place of a run within its plan, which goes on as batches are handed over.
 
@@ -51,6 +60,7 @@ class Delivery:
         self._log = log
         self._turn = 0  # number of the iteration that may go on
         self._num_rows = 0  # delivered by the iteration under way
+        self._complete: int | None = None  # an epoch that is not in the log yet
         self._lock = threading.RLock()  # one thread at a time takes a batch, or says which comes next
         self._is_busy = False  # the thread that holds the lock is within a batch
 
@@ -66,10 +76,11 @@ class Delivery:
 
     def begin_epoch(self, hand_over: Callable[[Batch], HandedT]) -> Epoch[HandedT]:
         """Return the next epoch, or the rest of the one that a state lies in."""
-        with self._alone():
+        with self._lock:
+            self._check_idle()
             if self._num_rows:  # the epoch under way is given up
                 self.step, self._num_rows = self._end_of_epoch(), 0
-            self._log.begin()
+            self._log.begin(self._taken_complete())
             self._turn += 1
             stop = self._end_of_epoch()
             num_rows = self._maker.plan.num_rows_between(self.step, stop)
@@ -77,23 +88,25 @@ class Delivery:
 
     def go_to(self, step: int) -> None:
         """Make `step` the next to deliver; iterations under way end here."""
-        with self._alone():
-            self._jump(step)
-            self.must_resume = False
-            self._log.begin()
+        with self._lock:
+            self._check_idle()
+            self.step, self._num_rows, self._turn, self.must_resume = step, 0, self._turn + 1, False
+            self._log.begin(self._taken_complete())
 
     def resume(self, plan: Plan, step: int, bad_rows: BadRows) -> None:
         """Go on at `step` of another plan; iterations under way end here."""
-        with self._alone():
-            stream, self.bad_rows = self._maker.follow(plan), bad_rows
-            self._jump(step)
-            self.must_resume = True
+        with self._lock:
+            self._check_idle()
+            turn = self._turn + 1
+            stream = self._maker.follow(plan)  # nothing is called behind it: whatever is raised, they fit together
+            self.bad_rows, self.step, self._num_rows, self._turn, self.must_resume = bad_rows, step, 0, turn, True
         if stream is not None:
             stream.close()
 
     def made(self, step: int) -> Made:
         """Return batch `step`; it is `count` that says that it was used."""
-        with self._alone():
+        with self._lock:
+            self._check_idle()
             try:
                 self._is_busy = True
                 return self._maker.make(step)
@@ -107,15 +120,7 @@ class Delivery:
         self.step, self._num_rows, self.must_resume = step + 1, self._num_rows + made.num_rows, False
         if self.step == self._maker.plan.first_step(epoch + 1):
             self._num_rows = 0
-            self._log.complete(epoch)
-            self._log.begin()
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Let no other thread take a batch meanwhile."""
-        with self._lock:
-            self._check_idle()
-            yield
+            self._log.used(epoch)
 
     def _next(self, hand_over: Callable[[Batch], HandedT], turn: int, steps: range) -> HandedT:
         """Deliver the next batch to iteration `turn`, which goes through `steps`; to one thread at a time.
@@ -132,27 +137,25 @@ class Delivery:
             self._check_idle()
             try:
                 self._is_busy = True
-                step, num_rows, is_empty, handed = self._handed_over(hand_over, turn, steps)
+                found = self._handed_over(hand_over, turn, steps)
                 # Together, and nothing is called afterwards: whatever is raised before, Ctrl-C too, counts no row.
-                self.step, self._num_rows, self.must_resume = step, num_rows, False
+                self.step, self._num_rows, self._complete, self.must_resume = *found.after, False
             finally:
                 self._is_busy = False
         finally:
             for _ in unlocked:
                 pass
-        if is_empty:
+        if found.is_empty:
             raise StopIteration
-        return cast("HandedT", handed)
+        return cast("HandedT", found.handed)
 
-    def _handed_over(
-        self, hand_over: Callable[[Batch], HandedT], turn: int, steps: range
-    ) -> tuple[int, int, bool, HandedT | None]:
-        """Return the step after the next batch, the rows up to there, whether there is no batch, and the batch."""
+    def _handed_over(self, hand_over: Callable[[Batch], HandedT], turn: int, steps: range) -> _Found[HandedT]:
+        """Return the next batch, and what is to be noted when it counts as delivered."""
         self._maker.check_open()  # it may have been closed while another thread had its turn
         if turn != self._turn:
             raise LoaderClosedError("this loader was asked for another epoch meanwhile: one iteration at a time")
         if self.step >= steps.stop:
-            self._log.end()
+            self._log.end(self._taken_complete())
             raise StopIteration
         step, num_rows, is_empty, handed = self.step, self._num_rows, True, None
         while is_empty and step < steps.stop:  # empty: every row of it was skipped
@@ -161,15 +164,15 @@ class Delivery:
             num_rows += len(made.batch) + (len(made.bad) if self._maker.on_error == "skip" else 0)
             step, is_empty = step + 1, len(made.batch) == 0
             handed = None if is_empty else hand_over(made.batch)
+        complete = None
         if step == steps.stop:
             self._check_complete(steps, num_rows)
-            self._log.complete(self._maker.plan.place(steps.start).epoch)
-            num_rows = 0
-        return step, num_rows, is_empty, handed
+            complete, num_rows = self._maker.plan.place(steps.start).epoch, 0
+        return _Found((step, num_rows, complete), is_empty, handed)
 
-    def _jump(self, step: int) -> None:
-        self.step, self._num_rows = step, 0
-        self._turn += 1
+    def _taken_complete(self) -> int | None:
+        complete, self._complete = self._complete, None
+        return complete
 
     def _end_of_epoch(self) -> int:
         return self._maker.plan.first_step(self._maker.plan.place(self.step).epoch + 1)

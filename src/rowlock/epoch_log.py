@@ -29,28 +29,27 @@ class EpochLog:
         self._recorder = recorder
         self._engine = engine
         self._at_start = self.stats()  # of the epoch under way
-        self._complete: int | None = None  # an epoch that is not told yet
 
     def stats(self) -> LoaderStats:
         """Return what was delivered so far."""
         return self._recorder.snapshot(self._engine.num_threads, self._engine.memory())
 
-    def begin(self) -> None:
-        """Note that an epoch begins."""
-        self._tell()
+    def begin(self, complete: int | None) -> None:
+        """Note that an epoch begins; `complete` is the one before, if it is not told yet."""
+        self._tell(complete)
         self._recorder.new_epoch()
         self._at_start = self.stats()
 
-    def complete(self, epoch: int) -> None:
-        """Note that all of an epoch was delivered; its consumer may still be busy with the last batch."""
-        self._complete = epoch
-
-    def end(self) -> None:
+    def end(self, complete: int | None) -> None:
         """Note that the consumer is done with the last batch."""
         self._recorder.ended()
-        self._tell()
+        self._tell(complete)
 
-    def _tell(self) -> None:
-        epoch, self._complete = self._complete, None
-        if epoch is not None and _LOG.isEnabledFor(logging.INFO):
-            _LOG.info("epoch %d: %s", epoch, self.stats() - self._at_start)
+    def used(self, complete: int) -> None:
+        """Note that all batches of an epoch were used, while the next ones may be under way already."""
+        self._tell(complete)
+        self._at_start = self.stats()
+
+    def _tell(self, complete: int | None) -> None:
+        if complete is not None and _LOG.isEnabledFor(logging.INFO):
+            _LOG.info("epoch %d: %s", complete, self.stats() - self._at_start)

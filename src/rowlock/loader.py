@@ -66,7 +66,6 @@ class Loader(LoaderForms):
         engine: Engine | None = None,
     ) -> None:
         self.dataset = dataset
-        self.on_error: OnError = on_error
         if plan.num_rows != len(dataset):
             raise ConfigError(f"the plan is for {plan.num_rows:,} rows, the dataset has {len(dataset):,}")
         if engine is not None and not isinstance(engine, Engine):
@@ -163,6 +162,11 @@ class Loader(LoaderForms):
         self._maker.check_open()
         plan, step = plan_from(state, self.plan, self.dataset)
         self._delivery.resume(plan, step, self._delivery.bad_rows.resumed(state))
+
+    @property
+    def on_error(self) -> OnError:
+        """What becomes of rows that cannot be read."""
+        return self._maker.on_error
 
     @property
     def plan(self) -> Plan:

@@ -13,6 +13,7 @@ from typing import Any
 
 from rowlock.errors import ConfigError, ForkedLoaderError, LoaderClosedError
 from rowlock.jobs import Entry, MemoryUse
+from rowlock.locks import tried
 
 __all__ = ["Pool"]
 
@@ -94,10 +95,18 @@ class Pool:
         self._sweep_if_free()
 
     def _sweep_if_free(self) -> None:
-        if self._process == os.getpid() and self._lock.acquire(blocking=False):
-            try:
+        if self._process == os.getpid():
+            self._sweep_if_free_within(0.0)
+
+    def _sweep_if_free_within(self, seconds: float) -> None:
+        is_held = False
+        try:
+            for taken in tried(self._lock, seconds):
+                is_held = taken
                 self._sweep()
-            finally:
+                break
+        finally:
+            if is_held:
                 self._lock.release()
 
     def _sweep(self) -> None:
@@ -176,6 +185,8 @@ class Pool:
         """Take a job's bytes out of the account: they are its consumer's now."""
         with self._lock:
             self._release(entry)
+            with contextlib.suppress(ValueError):  # nobody needs to be told of it any more
+                self._hints.remove(entry)
 
     def _release(self, entry: Entry[Any]) -> None:
         if entry.is_held:
@@ -203,11 +214,7 @@ class Pool:
             return
         self._closed = True
         deadline = time.monotonic() + CLOSE_SECONDS
-        if self._lock.acquire(timeout=CLOSE_SECONDS / 4):  # else this very thread may hold it: threads see `_closed`
-            try:
-                self._sweep()
-            finally:
-                self._lock.release()
+        self._sweep_if_free_within(CLOSE_SECONDS / 4)  # this very thread may hold it: threads see `_closed`
         for thread in self._threads.copy() - {threading.current_thread()}:
             thread.join(max(0.0, deadline - time.monotonic()))
 

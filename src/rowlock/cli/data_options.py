@@ -136,9 +136,12 @@ class DataOptions:
     @functools.cached_property
     def column_types(self) -> dict[str, str]:
         """What columns of a CSV file are said to be."""
-        found = by_name("--type", [pair(text) for text in self.types or []])
+        pairs = [pair(text) for text in self.types or []]
+        found = {name or "": kind for name, kind in pairs}
+        if len(found) < len(pairs):
+            raise ConfigError(f"--type says more than once what a column is: {', '.join(self.types or [])}")
         for name, kind in found.items():
-            if name is None or kind not in CSV_TYPES:
+            if not name or kind not in CSV_TYPES:
                 raise ConfigError(f"--type says COL=TYPE, and TYPE is one of {', '.join(CSV_TYPES)}; not {kind!r}")
             if name == self.key:
                 raise ConfigError(f"--type {name}={kind}: what keys are, --key-type says")

@@ -6,6 +6,8 @@ the option of that command that means the same; where the command has none, it s
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import re
 from contextvars import ContextVar
 from dataclasses import replace
@@ -99,16 +101,23 @@ def _pattern(python: str) -> re.Pattern[str]:
     parts = re.split(r"<(\w+)>", python)
     values = (f"(?P<{part}>{_SEVERAL if part == 'servers' else _VALUE})" if place % 2 else re.escape(part)
               for place, part in enumerate(parts))  # fmt: skip
-    return re.compile(r"(?<![\w./])" + "".join(values))
+    return re.compile(r"(?<![\w./'\"])" + "".join(values))
 
 
 def _filled(said: str, found: re.Match[str]) -> str:
     values = found.groupdict()
     if "servers" in values:
-        return " ".join(said.replace("<servers>", quote(one.strip("'\""))) for one in values["servers"].split(", "))
+        return " ".join(said.replace("<servers>", quote(_plain(one))) for one in values["servers"].split(", "))
     for name, value in values.items():
-        said = said.replace(f"<{name}>", quote(value.strip("'\"")))
+        said = said.replace(f"<{name}>", quote(_plain(value)))
     return said
+
+
+def _plain(value: str) -> str:
+    """Return what a value is that stands in quotes, as Python writes it."""
+    with contextlib.suppress(ValueError, SyntaxError):
+        return str(ast.literal_eval(value))
+    return value
 
 
 def _named(argument: str, options: Collection[str]) -> str:

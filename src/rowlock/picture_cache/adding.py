@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from rowlock.locks import tried
 from rowlock.picture_cache.asked import Missing, Wanted
 from rowlock.picture_cache.entries import Entry
 from rowlock.picture_cache.identity import identify, is_settled
@@ -89,16 +90,18 @@ class Adder:
 
     def look(self) -> None:
         """See what other processes have added, and how much room is left."""
-        writing = self._writing
-        if not writing.lock.acquire(blocking=False):
-            return
+        writing, is_held = self._writing, False
         try:
-            writing.look_at = time.monotonic() + _LOOK_SECONDS
-            self._look_at_files(writing)
+            for taken in tried(writing.lock):
+                is_held = taken
+                writing.look_at = time.monotonic() + _LOOK_SECONDS
+                self._look_at_files(writing)
+                break
         except OSError as error:
             self._stop(f"the folder cannot be read ({error.strerror or error})")
         finally:
-            writing.lock.release()
+            if is_held:
+                writing.lock.release()
 
     def of_this_process(self) -> _Writing:
         """Return the state of writing, a new one in a forked child: a segment has one writer, locks may be nobody's."""

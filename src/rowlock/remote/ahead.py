@@ -13,6 +13,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
+from rowlock.locks import tried
 from rowlock.meter import Meter
 from rowlock.remote.repeating import closed
 from rowlock.remote.wanted import Wanted
@@ -146,10 +147,14 @@ class ReadAhead:
     def join(self, seconds: float) -> None:
         """Wait until the threads are gone, but not longer."""
         deadline = time.monotonic() + seconds
-        if self._lock.acquire(timeout=seconds / 4):
-            try:
+        is_held = False
+        try:
+            for taken in tried(self._lock, seconds / 4):
+                is_held = taken
                 self._work_is_there.notify_all()
-            finally:
+                break
+        finally:
+            if is_held:
                 self._lock.release()
         for thread in self._threads.copy() - {threading.current_thread()}:
             thread.join(max(0.0, deadline - time.monotonic()))
