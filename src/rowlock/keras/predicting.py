@@ -14,9 +14,9 @@ from rowlock.errors import ConfigError
 from rowlock.keras.alike import refuse_other
 from rowlock.keras.batches import KerasBatches
 from rowlock.keras.binding import bind_inputs
-from rowlock.keras.bound_targets import outputs_of
 from rowlock.keras.class_names import class_names
 from rowlock.keras.errors import original
+from rowlock.keras.outputs import outputs_of
 from rowlock.keras.steps import StepBatches
 from rowlock.loader import Loader
 
