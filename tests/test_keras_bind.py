@@ -336,6 +336,39 @@ def test_the_only_input_is_given_as_a_model_takes_it_that_nobody_bound(name):
     assert model.predict(batches[1], verbose=0).shape == (len(LEFT), 3)
 
 
+def test_names_that_nobody_shares_are_a_guess_where_shapes_do_not_tell():
+    swapped = model_of(names=("sunday", "monday"), kind=list)
+    for call in (lambda: loader_of().to_keras().bind(swapped), lambda: rowlock.keras.predict(swapped, loader_of())):
+        with pytest.raises(
+            ConfigError, match=r"takes \['sunday', 'monday'\], the data give \['left', 'right'\].*'tuple'"
+        ):
+            call()
+    assert loader_of().to_keras(inputs="tuple").bind(swapped).order == ("left", "right")
+    by_shape = [keras.Input((4,), name="one"), keras.Input((1,), name="other")]
+    told = keras.Model(by_shape, by_shape[1])
+    predicted = rowlock.keras.predict(told, loader_of({"left": None, "n": rl.Columns(["n"])}, target=None))
+    assert predicted.iloc[:, -1].tolist() == list(range(NUM_ROWS))
+
+
+def test_keras_own_predict_is_refused_where_rows_are_not_in_their_order():
+    model = model_of()
+    for options, how in (({}, "shuffle=True"), ({"shuffle": False, "last": "pad"}, "last='pad'")):
+        with pytest.raises(ConfigError, match=f"under {how} the predictions would not be those of the rows"):
+            model.predict(loader_of(**options).to_keras(), verbose=0)
+    anyhow = loader_of().to_keras()
+    anyhow.in_any_order = True
+    assert len(model.predict(anyhow, verbose=0)) == NUM_ROWS
+    model.evaluate(loader_of().to_keras(), verbose=0)
+
+
+def test_a_missing_target_is_named_by_keras_own_fit_too():
+    model, batches = model_of(), loader_of(target=None).to_keras()
+    for call in (model.fit, model.evaluate):
+        with pytest.raises(ConfigError, match=f"{call.__name__} compares with a target, and these data have none"):
+            call(batches, verbose=0)
+    model.predict(batches, verbose=0)
+
+
 def test_one_object_for_training_and_validation_is_refused():
     inputs, target, make = LEGAL["one tensor"]
     batches, model = loader_of(inputs, target).to_keras(), make()

@@ -16,6 +16,8 @@ _MOST_FRAMES: Final = 16
 class Call(NamedTuple):
     """A method of a model that is being called, and what it was given."""
 
+    name: str
+    """``"fit"``, ``"evaluate"`` or ``"predict"``."""
     model: Any
     x: Any
     validation_data: Any
@@ -34,5 +36,5 @@ def call_of_keras() -> Call | None:
         if frame.f_code.co_name in _CALLS:
             given = frame.f_locals
             if isinstance(given.get("self"), keras.Model):
-                return Call(given["self"], given.get("x"), given.get("validation_data"))
+                return Call(frame.f_code.co_name, given["self"], given.get("x"), given.get("validation_data"))
     return None
