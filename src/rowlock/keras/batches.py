@@ -20,6 +20,7 @@ from rowlock.keras.alike import refuse_other
 from rowlock.keras.binding import bind, structure_of
 from rowlock.keras.calling import call_of_keras
 from rowlock.keras.converted import Structure, check_structure, converted
+from rowlock.keras.jax_weights import put_back_carried
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -159,6 +160,7 @@ class KerasBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
             try:
                 return self._take()
             except BaseException as error:
+                put_back_carried()
                 self.last_error = error  # TensorFlow only passes its text on
                 raise
 

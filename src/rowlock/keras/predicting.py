@@ -16,6 +16,7 @@ from rowlock.keras.batches import KerasBatches
 from rowlock.keras.binding import bind_inputs
 from rowlock.keras.class_names import class_names
 from rowlock.keras.errors import original
+from rowlock.keras.jax_weights import KeptWeights
 from rowlock.keras.outputs import outputs_of
 from rowlock.keras.steps import StepBatches
 from rowlock.loader import Loader
@@ -101,9 +102,12 @@ def predict(
         loader.count(made)
 
     batches = StepBatches(loader, 0, len(loader), bound, order, took=took, with_target=False)
+    kept = KeptWeights(model)
+    kept.take()
     try:
         outputs = model.predict(batches, verbose=verbose)
-    except Exception as error:
+    except BaseException as error:
+        kept.put_back()
         cause = original(error, batches)
         if cause is error:
             raise

@@ -182,7 +182,8 @@ class _Run:
                 verbose=options["verbose"],
                 shuffle=False,
             )
-        except Exception as error:
+        except BaseException as error:
+            watch.kept.put_back()
             cause = original(error, batches, valid)
             if cause is error:
                 raise
@@ -200,7 +201,8 @@ class _Run:
             if made is None or made.batch.step != loader.step:
                 trained = "a batch that it did not ask for" if made is None else f"step {made.batch.step}"
                 raise IncompleteEpochError(
-                    f"Keras trained on {trained}, but step {loader.step} was its turn: this version of Keras"
+                    f"Keras trained on {trained}, but step {loader.step} was its turn: the loader was iterated"
+                    " elsewhere meanwhile (a callback that reads batches needs a loader of its own), or this version of Keras"
                     f" ({keras.__version__}) asks for batches in another way"
                 )
             loader.count(made)
