@@ -202,8 +202,8 @@ class _Run:
                 trained = "a batch that it did not ask for" if made is None else f"step {made.batch.step}"
                 raise IncompleteEpochError(
                     f"Keras trained on {trained}, but step {loader.step} was its turn: the loader was iterated"
-                    " elsewhere meanwhile (a callback that reads batches needs a loader of its own), or this version of Keras"
-                    f" ({keras.__version__}) asks for batches in another way"
+                    " elsewhere meanwhile (a callback that reads batches needs a loader of its own), or this version of"
+                    f" Keras ({keras.__version__}) asks for batches in another way"
                 )
             loader.count(made)
 
