@@ -4,6 +4,9 @@ The weights tell what was trained: each row's own weight grows by (row + 1) for 
 its own target.
 """
 
+import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -303,6 +306,41 @@ def test_ctrl_c_within_the_first_step_leaves_the_model_its_weights():
     assert all(np.array_equal(one, other) for one, other in zip(before, model.get_weights(), strict=True))
     interrupted.clear()
     rowlock.keras.fit(model, data.batches(4), epochs=1, verbose=0)
+
+
+FOUR_DEVICES = """
+import keras, numpy as np, pandas as pd, rowlock as rl, rowlock.keras
+keras.distribution.set_distribution(keras.distribution.DataParallel())
+data = rl.Dataset(pd.DataFrame({"y": np.arange(37.0)}), {"x": rl.Columns(["y"])}, target=rl.Column("y"))
+model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="ones")])
+mean = keras.losses.MeanSquaredError(reduction="mean_with_sample_weight")
+model.compile("sgd", mean)
+for loader, message in (
+    (data.batches(8), "4 devices, which do not divide the last batch of 5 rows: batches(8, last='drop' or 'pad')"),
+    (data.batches(6, last="drop"), "do not divide batches of 6 rows: batches(4, "),
+):
+    try:
+        rowlock.keras.fit(model, loader, epochs=1, verbose=0)
+        raise SystemExit("nothing was refused")
+    except rl.RowlockError as error:
+        assert message in str(error), error
+assert np.array_equal(rowlock.keras.predict(model, data)["y"], np.arange(37.0))
+assert np.array_equal(rowlock.keras.predict(model, data.batches(7))["y"], np.arange(37.0))
+assert np.array_equal(rowlock.keras.predict(model, data.select([5, 4]))["y"], [5.0, 4.0])
+model.compile(keras.optimizers.SGD(0.0), mean)
+valid = data.batches(12, shuffle=False, last="pad")
+history = rowlock.keras.fit(model, data.batches(8, last="pad"), valid, epochs=2, verbose=0)
+assert history.history["loss"] == [0.0, 0.0] == history.history["val_loss"]
+"""
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="keras.distribution is JAX's")
+def test_batches_that_devices_cannot_divide_are_refused_and_predictions_come_all_the_same():
+    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
+    found = subprocess.run(
+        [sys.executable, "-c", FOUR_DEVICES], capture_output=True, text=True, timeout=120, check=False, env=environment
+    )
+    assert found.returncode == 0, found.stderr[-3000:]
 
 
 def test_a_loader_that_a_callback_iterates_is_told_from_another_keras():

@@ -12,6 +12,7 @@ from rowlock.errors import ConfigError
 from rowlock.keras.bound_targets import check_targets
 from rowlock.keras.bound_weights import check_weights
 from rowlock.keras.converted import check_structure
+from rowlock.keras.devices import check_devices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,6 +42,7 @@ def bind(loader: Loader, model: Any, structure: Structure) -> tuple[Structure, t
         Inputs, targets or weights do not fit the model.
     """
     bound = bind_inputs(loader, model, structure)
+    check_devices(loader)
     if loader.dataset.target_specs and getattr(model, "compiled", False):
         check_targets(loader.dataset, model)
         check_weights(loader, model)

@@ -15,6 +15,7 @@ from rowlock.keras.alike import refuse_other
 from rowlock.keras.batches import KerasBatches
 from rowlock.keras.binding import bind_inputs
 from rowlock.keras.class_names import class_names
+from rowlock.keras.devices import check_devices, divisible
 from rowlock.keras.errors import original
 from rowlock.keras.jax_weights import KeptWeights
 from rowlock.keras.outputs import outputs_of
@@ -93,6 +94,7 @@ def predict(
 
         refuse_64_bits(loader.dataset)
     bound, order = bind_inputs(loader, model, structure)
+    check_devices(loader)
     refuse_other(model, loader.dataset, with_target=False)
     _check_classes(model, loader.dataset, classes)
     missing = np.zeros(len(loader.dataset), np.bool_)
@@ -151,7 +153,7 @@ def _loader(data: Any, batch_size: int | None, on_error: Any, max_bad: float | N
         data, structure = data.loader, data.structure
     size = None if batch_size is None else whole_number("batch_size", batch_size, 1)
     if isinstance(data, Dataset):
-        size = min(64 if size is None else size, len(data))
+        size = divisible(min(64 if size is None else size, len(data)))
         most = 0.01 if max_bad is None else max_bad  # as by default in `Dataset.batches`
         return data.batches(size, shuffle=False, last="pad", on_error=on_error, max_bad=most), structure
     if not isinstance(data, Loader):
@@ -163,6 +165,7 @@ def _loader(data: Any, batch_size: int | None, on_error: Any, max_bad: float | N
             f"this loader is rank {data.plan.rank} of {data.plan.world_size}: give each rank its own rows,"
             " predict(model, data.select(rows)), and join the frames"
         )
+    size = divisible(min(data.plan.batch_size if size is None else size, len(data.dataset)))
     return data.in_order(size), structure
 
 
