@@ -202,6 +202,10 @@ def test_rows_that_weigh_nothing_must_not_be_counted(options, model, message):
         batches = loader_of().dataset.batches(5, **options)
     with pytest.raises(ConfigError, match=message):
         batches.to_keras().bind(model_of(**model))
+    wrong = model_of(**model)
+    for call in (wrong.fit, wrong.evaluate):
+        with pytest.raises(ConfigError, match=message):
+            call(batches.to_keras(), verbose=0)
     for exact in (EXACT, OwnLoss(reduction="mean_with_sample_weight")):
         batches.to_keras().bind(model_of(loss=exact, weighted_metrics=["accuracy"]))
 

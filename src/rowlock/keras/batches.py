@@ -18,6 +18,7 @@ import keras
 from rowlock.errors import ConfigError, LoaderClosedError, StateError
 from rowlock.keras.alike import refuse_other
 from rowlock.keras.binding import bind, structure_of
+from rowlock.keras.bound_weights import check_weights
 from rowlock.keras.calling import call_of_keras
 from rowlock.keras.converted import Structure, check_structure, converted
 from rowlock.keras.jax_weights import put_back_carried
@@ -232,6 +233,8 @@ def _refuse_call(call: Call, batches: KerasBatches) -> None:
             f"{call.name} compares with a target, and these data have none: rl.Dataset(..., target=rl.Labels('label')),"
             " or rl.Column for a quantity"
         )
+    if call.name != "predict" and getattr(call.model, "compiled", False):
+        check_weights(loader, call.model)
     if call.name == "predict" and not batches.in_any_order:
         _refuse_disorder(loader, "the predictions")
 

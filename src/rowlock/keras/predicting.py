@@ -120,7 +120,7 @@ def predict(
 
 
 def _frame(outputs: Any, model: Any, dataset: Dataset, classes: Any, missing: BoolArray) -> Any:
-    arrays = {name: np.asarray(array)[: len(dataset)] for name, array in _named(outputs, model, dataset)}
+    arrays = {name: _rows(name, array, len(dataset)) for name, array in _named(outputs, model, dataset)}
     names = class_names(model, dataset, classes, {name: array.shape[1:] for name, array in arrays.items()})
     columns: dict[str, AnyArray] = {}
     for name, array in arrays.items():
@@ -130,6 +130,19 @@ def _frame(outputs: Any, model: Any, dataset: Dataset, classes: Any, missing: Bo
             raise ConfigError(f"two outputs give a column {twice[0]!r}: name outputs or classes otherwise")
         columns |= made
     return dataset.frame_of(columns, missing)
+
+
+def _rows(name: str, output: Any, num_rows: int) -> AnyArray:
+    """Return what is said of each row, without the rows that the last batch was filled up with."""
+    if isinstance(output, (dict, list, tuple)):
+        raise ConfigError(f"output {name!r} is several: give the model a flat dict of outputs, one a name")
+    array = np.asarray(output)
+    if len(array) < num_rows:
+        raise ConfigError(
+            f"output {name!r} has {len(array)} row(s) for {num_rows} of the data: the model reduces over the batch"
+        )
+    is_known = array.dtype.kind in "biuf"
+    return (array if is_known else array.astype(np.float32))[:num_rows]  # bfloat16, which no frame holds
 
 
 def _check_classes(model: Any, dataset: Dataset, classes: Any) -> None:
