@@ -459,10 +459,11 @@ CITY = rl.Categories("label", one_hot=False)
         (CITY, lambda: Branch(normalize="batch"), "passes them on as quantities"),
         (CITY, layers.Identity, "passes them on as quantities"),
         (CITY, lambda: keras.Sequential([keras.Input(()), layers.Rescaling(2.0)]), "begins with Rescaling"),
-        (CITY, lambda: layers.Embedding(2, 4), r"up to 2, but .*Embedding\(2, ...\): keras.layers.Embedding\(3, ...\)"),
+        (CITY, lambda: layers.Embedding(2, 4), r"up to 2, but .*Embedding\(2, ...\), .*: keras.layers.Embedding\(3, ...\)"),
         (rl.Labels("number"), lambda: None, r"\(rl.Labels\).*Embedding\(16, 9\); or .*Categories\('number'\)"),
         (rl.Tokens("words", 5), lambda: None, r"'x' \(rl.Tokens\).*mask_zero=True"),
         (rl.Tokens("words", 5), lambda: layers.Dense(3), "begins with Dense"),
+        (rl.Tokens("words", 5), lambda: keras.Sequential([layers.Embedding(5, 2), layers.Flatten()]), "up to 5, but"),
     ],
 )  # fmt: skip
 def test_numbers_of_categories_classes_and_tokens_are_no_quantities(what, branch, message):
@@ -478,6 +479,10 @@ def test_numbers_of_categories_classes_and_tokens_are_no_quantities(what, branch
         (CITY, lambda: Branch(layers.Dense(5), preprocess=layers.Embedding(9, 4)), 5),
         (CITY, lambda: layers.CategoryEncoding(3, output_mode="one_hot"), 3),
         (rl.Categories("label"), lambda: None, 2),
+        (CITY, lambda: keras.Sequential([keras.Input((1,)), layers.Embedding(3, 4), layers.Flatten()]), 4),
+        (rl.Tokens("words", 5), lambda: keras.Sequential([layers.Embedding(6, 2), layers.Flatten()]), 10),
+        (rl.Column("number"), lambda: layers.Dense(3), 3),
+        (rl.Column("number"), lambda: keras.Sequential([keras.Input((1,)), layers.Dense(3)]), 3),
         (rl.Labels("label"), lambda: None, 1),  # 0 and 1
         (rl.Columns(["number", rl.Categories("label")]), lambda: None, 3),
     ],
@@ -487,6 +492,14 @@ def test_numbers_of_things_go_through_an_embedding_and_zeros_and_ones_straight_o
     model = merge({"facts": None, "x": branch()}, layers.Dense(1), data=data)
     assert model.get_layer("concatenated").output.shape == (None, 1 + width)
     assert np.isfinite(told(model, data)).all()
+    assert np.isfinite(model.predict(data.batches(4, shuffle=False).to_keras().bind(model), verbose=0)).all()
+
+
+def test_the_data_are_a_dataset():
+    data = dataset("flat")
+    for given, message in ((data.batches(4), "loader.dataset, not Loader"), ("flat", "rl.Dataset, not str")):
+        with pytest.raises(ConfigError, match=message):
+            merge({"flat": None}, layers.Dense(1), data=given)
 
 
 @pytest.mark.parametrize(

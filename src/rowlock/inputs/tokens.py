@@ -102,6 +102,7 @@ class _TokensReader(Reader):
         self._lists = lists
         self._pad = tokens.pad
         self.spec = ArraySpec((tokens.length,), tokens.dtype)
+        self.num_things = 1 + max(lists.largest, tokens.pad)
 
     def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:  # noqa: ARG002 - as in Reader
         check_rows(rows, len(self._lists))

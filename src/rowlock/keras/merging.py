@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 
+from rowlock.dataset import Dataset
 from rowlock.errors import ConfigError
 from rowlock.keras.branch import Branch, branch_of
 from rowlock.keras.branch_models import branch_model, called
@@ -16,7 +17,6 @@ from rowlock.keras.sharing import groups_of, refuse_shared_layers
 
 if TYPE_CHECKING:
     from rowlock.arrays import ArraySpec
-    from rowlock.dataset import Dataset
 
 __all__ = ["merge"]
 
@@ -72,11 +72,12 @@ def merge(
     """
     if join not in JOINS:
         raise ConfigError(f"join must be one of {', '.join(map(repr, JOINS))}, not {join!r}")
+    _check_data(data)
     named = _named(branches)
     specs = {} if data is None else data.input_specs
     if data is not None:
         _compare_names(named, specs)
-        refuse_as_quantities(named, data.meanings)
+        refuse_as_quantities(named, data)
     inputs, columns, parts = _joinable(named, specs)
     joined = _joined(columns, join)
     outputs, heads = headed(head, joined, {_label(names): tensor.shape[1] for names, tensor in columns.items()})
@@ -85,6 +86,12 @@ def merge(
         check_classes(outputs, data.classes)
     refuse_shared_layers({**parts, **heads})
     return keras.Model(inputs, outputs, name=name)
+
+
+def _check_data(data: Any) -> None:
+    if not (data is None or isinstance(data, Dataset)):
+        hint = ", loader.dataset" if isinstance(getattr(data, "dataset", None), Dataset) else ""
+        raise ConfigError(f"data is an rl.Dataset{hint}, not {type(data).__name__}")
 
 
 def _named(branches: Any) -> dict[tuple[str, ...], Branch]:

@@ -11,6 +11,7 @@ from rowlock.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rowlock.dataset import Dataset
     from rowlock.keras.branch import Branch
 
 __all__ = ["refuse_as_quantities"]
@@ -24,14 +25,8 @@ _OF_QUANTITIES = (
 )
 
 
-def refuse_as_quantities(branches: Mapping[tuple[str, ...], Branch], meanings: Mapping[Any, Mapping[str, Any]]) -> None:
+def refuse_as_quantities(branches: Mapping[tuple[str, ...], Branch], data: Dataset) -> None:
     """Refuse branches that would compute with such numbers as if they were quantities, or look up fewer than there are.
-
-    Parameters
-    ----------
-    branches : dict of tuple of str to Branch
-    meanings : Meanings
-        Of the dataset (`rowlock.meanings`).
 
     Raises
     ------
@@ -39,31 +34,24 @@ def refuse_as_quantities(branches: Mapping[tuple[str, ...], Branch], meanings: M
         Names the input, and what to write instead.
     """
     for names, branch in branches.items():
-        told = meanings.get(("input", names[0]), {})
-        if len(names) == 1 and _is_of_things(told):
-            _check(names[0], branch, told)
+        needed = data.num_things.get(names[0])
+        if len(names) == 1 and needed is not None:
+            told = data.meanings["input", names[0]]
+            _check(f"input {names[0]!r} ({told['kind']})", branch, needed, _instead(names[0], told, needed))
 
 
-def _is_of_things(told: Mapping[str, Any]) -> bool:
-    kind = told.get("kind")
-    if kind == "rl.Labels":
-        return len(told["classes"]) > 2  # 0 and 1 are zeros and ones
-    return kind == "rl.Tokens" or (kind == "rl.Categories" and not told["one_hot"])
-
-
-def _check(name: str, branch: Branch, told: Mapping[str, Any]) -> None:
+def _check(what: str, branch: Branch, needed: int, instead: str) -> None:
     first = _first_layer(branch)
-    needed = _numbers(told)
-    if first is None or type(first) in _OF_QUANTITIES:
+    if needed > 2 and (first is None or type(first) in _OF_QUANTITIES):  # 0 and 1 are zeros and ones
         does = "passes them on" if first is None else f"begins with {type(first).__name__}, which takes them"
         raise ConfigError(
-            f"input {name!r} ({told['kind']}) is numbers of things, and its branch {does} as quantities, by which"
-            f" number 2 is twice number 1. {_instead(name, told, needed)}"
+            f"{what} is numbers of things, and its branch {does} as quantities, by which number 2 is twice number 1."
+            f" {instead}"
         )
-    if isinstance(first, keras.layers.Embedding) and needed is not None and first.input_dim < needed:
+    if isinstance(first, keras.layers.Embedding) and first.input_dim < needed:
         raise ConfigError(
-            f"input {name!r} ({told['kind']}) holds numbers up to {needed - 1}, but its branch begins with"
-            f" Embedding({first.input_dim}, ...): keras.layers.Embedding({needed}, ...)"
+            f"{what} holds numbers up to {needed - 1}, but its branch begins with Embedding({first.input_dim}, ...),"
+            f" which backends take for errors or for what is not a number: keras.layers.Embedding({needed}, ...)"
         )
 
 
@@ -75,20 +63,11 @@ def _first_layer(branch: Branch) -> Any:
     return None if isinstance(first, keras.layers.Identity) else first
 
 
-def _numbers(told: Mapping[str, Any]) -> int | None:
-    """Return how many numbers there are, where that is known: 0 is none of the categories."""
-    if told["kind"] == "rl.Categories":
-        return len(told["categories"]) + 1
-    return len(told["classes"]) if told["kind"] == "rl.Labels" else None
-
-
-def _instead(name: str, told: Mapping[str, Any], needed: int | None) -> str:
+def _instead(name: str, told: Mapping[str, Any], needed: int) -> str:
     if told["kind"] == "rl.Tokens":
         return (
-            f"Write {name!r}: keras.Sequential([layers.Embedding(number of tokens, 16, mask_zero=True),"
-            " layers.LSTM(16)]). Quantities are columns of rl.Features or rl.Columns."
+            f"Write {name!r}: keras.Sequential([layers.Embedding({needed}, 16, mask_zero=True), layers.LSTM(16)])."
+            " Quantities are columns of rl.Features or rl.Columns."
         )
-    size = min(50, 1 + (needed or 1) // 2)
-    column = told["column"]
-    alike = f"rl.Categories({column!r}): zeros and a one, which may be passed on"
-    return f"Write {name!r}: layers.Embedding({needed}, {size}); or make the input {alike}."
+    alike = f"rl.Categories({told['column']!r}): zeros and a one, which may be passed on"
+    return f"Write {name!r}: layers.Embedding({needed}, {min(50, 1 + needed // 2)}); or make the input {alike}."
