@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
+import keras
+
 from rowlock.errors import ConfigError
 from rowlock.meanings import difference
 
@@ -72,7 +74,7 @@ def remember(model: Any, dataset: Dataset) -> None:
 
 def trained_on(model: Any) -> Trained | None:
     """Return what `fit` has trained this model on, if it was in this process."""
-    return _trained.get(model)
+    return _trained.get(model) if isinstance(model, keras.Model) else None
 
 
 def refuse_other(model: Any, dataset: Dataset, *, with_target: bool) -> None:
