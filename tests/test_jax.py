@@ -103,6 +103,8 @@ def test_a_dict_of_shardings_names_every_array():
         short = {other: sharding for other, sharding in named.items() if other != name}
         with pytest.raises(ConfigError, match=f"sharding has none for '{name}'; it names"):
             make().batches(4).to_jax(sharding=short)
+    with pytest.raises(ConfigError, match="sharding names 'tagret', and the batches hold .*Did you mean 'target'"):
+        make().batches(4).to_jax(sharding={**named, "tagret": rows})
 
 
 FOUR_DEVICES = """
@@ -132,6 +134,11 @@ for loader in (*refused, data.batches(6, last="pad")):
     except rl.RowlockError as error:
         assert "cannot be laid out as sharding says" in str(error) and "last='drop'" in str(error), error
         assert loader.plan.batch_size != 6
+try:
+    data.batches(8, last="drop").to_jax(sharding=cells)
+    raise SystemExit("more axes than a target has were not noticed")
+except rl.RowlockError as error:
+    assert "'target' of shape (8,) has fewer axes than its sharding" in str(error), error
 """
 
 

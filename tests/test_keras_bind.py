@@ -24,6 +24,7 @@ FRAME = pd.DataFrame(
         "label": ["a", "b", "c"] * 4,
         "two": ["no", "yes"] * 6,
         "price": np.arange(NUM_ROWS) + 0.5,
+        "share": np.arange(NUM_ROWS) / NUM_ROWS,
         "number": [0, 1, 2, 7] * 3,
     }
 )
@@ -33,7 +34,13 @@ HOT = np.eye(3, dtype=np.float32)[[0, 1, 2] * 4]
 
 
 def loader_of(inputs=INPUTS, target="label", **options):
-    targets = {"label": rl.Labels("label"), "two": rl.Labels("two"), "price": rl.Column("price"), None: None}
+    targets = {
+        "label": rl.Labels("label"),
+        "two": rl.Labels("two"),
+        "price": rl.Column("price"),
+        "share": rl.Column("share"),
+        None: None,
+    }
     inputs = {name: rl.Features(LEFT) if what is None else what for name, what in inputs.items()}
     target = targets.get(target, target) if isinstance(target, (str, type(None))) else target
     data = rl.Dataset(FRAME, inputs, target=target)
@@ -113,6 +120,8 @@ def test_shapes_dtypes_and_numbers_are_compared(model, inputs, message):
         loader_of(inputs).to_keras().bind(model())
 
 
+YES = {"outputs": 1, "activation": "sigmoid"}
+GENERAL = keras.losses.CategoricalGeneralizedCrossEntropy()
 LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
@@ -120,7 +129,19 @@ LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     ("target", "model", "message"),
     [
         ("label", {"outputs": 2}, r"3 classes \('a', 'b', 'c'\), but the model has 2 outputs.*Dense\(3\)"),
+        ("two", {}, r"2 classes \('no', 'yes'\), but the model has 3 outputs.*Dense\(2\).*classes to come"),
+        ("two", {"loss": GENERAL}, r"2 classes \('no', 'yes'\), but the model has 3 outputs"),
+        ("two", {"loss": keras.losses.sparse_categorical_crossentropy}, "2 classes .* 3 outputs"),
+        ("two", {"loss": "crossentropy"}, "2 classes .* 3 outputs"),
         ("label", {"outputs": 1, "activation": "sigmoid"}, "one output a class, and the model has one in all"),
+        ("label", {"outputs": 1, "activation": "sigmoid", "loss": "ce"}, "3 classes.*cannot tell apart"),
+        ("label", {"loss": keras.losses.CategoricalFocalCrossentropy()}, "one number a row"),
+        ("label", {"loss": "categorical_hinge", "activation": None}, "one number a row"),
+        ("label", {"outputs": 1, "loss": "hinge", "activation": "tanh"}, "3 classes.*hinge cannot tell apart"),
+        ("label", {"loss": "poisson", "activation": "relu"}, "poisson would compare it with each"),
+        ("price", {**YES, "loss": "binary_crossentropy"}, r"1.5 \(11 value.*outside 0 to 1"),
+        ("price", {**YES, "loss": "mse"}, "outside 0 to 1.*sigmoid, which stays between"),
+        (rl.Features(HOT), {**YES, "loss": "binary_crossentropy"}, r"1 output.*Dense\(3\)"),
         ("label", {"loss": "categorical_crossentropy"}, "one number a row.*loss='sparse_categorical_crossentropy'"),
         ("label", {"loss": "binary_crossentropy", "activation": "sigmoid"}, "3 classes.*cannot tell apart"),
         ("two", {"outputs": 2, "loss": "binary_crossentropy"}, r"the model 2 outputs.*Dense\(1, 'sigmoid'\)"),
@@ -132,7 +153,7 @@ LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         (rl.Column("number"), {}, r"holds .*7.* \(3 such value\(s\)\), but with 3 outputs the classes are .* 0 to 2"),
         (rl.Features(HOT), {}, "3 numbers a row: loss='categorical_crossentropy', without sparse"),
         (rl.Features(HOT[:, :2]), {"loss": "categorical_crossentropy"}, r"shape \(2,\) a row, but .* wants 3"),
-        (rl.Features(HOT[:, :2]), {"loss": "mse", "activation": None}, r"shape \(2,\), but the model has 3 outputs"),
+        (rl.Features(HOT[:, :2]), {"loss": "mse", "activation": None}, r"shape \(2,\), .* 3 output.*Dense\(2\)"),
         (
             {"kind": rl.Labels("label")},
             {"outputs": {"sort": 3, "cost": 1}},
@@ -152,6 +173,15 @@ def test_targets_are_compared_with_outputs_and_losses(target, model, message):
         loader_of(target=target).to_keras().bind(model_of(**model))
 
 
+class OwnLoss(keras.losses.Loss):
+    def call(self, y_true, y_pred):
+        return keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
+
+
+def own_loss(y_true, y_pred):
+    return keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
+
+
 EXACT = keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight")
 
 
@@ -160,6 +190,9 @@ EXACT = keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_w
     ("model", "message"),
     [
         ({}, r"mean over all rows.*SparseCategoricalCrossentropy\(reduction='mean_with_sample_weight'\)"),
+        ({"loss": "crossentropy"}, "mean over all rows"),
+        ({"loss": own_loss}, r"mean over all rows.*class MyLoss\(keras.losses.Loss\)"),
+        ({"loss": OwnLoss()}, r"mean over all rows.*OwnLoss\(reduction='mean_with_sample_weight'\)"),
         ({"loss": EXACT, "metrics": ["accuracy"]}, r"metrics= counts them.*weighted_metrics=\['accuracy'\]"),
     ],
 )
@@ -169,7 +202,12 @@ def test_rows_that_weigh_nothing_must_not_be_counted(options, model, message):
         batches = loader_of().dataset.batches(5, **options)
     with pytest.raises(ConfigError, match=message):
         batches.to_keras().bind(model_of(**model))
-    batches.to_keras().bind(model_of(loss=EXACT, weighted_metrics=["accuracy"]))
+    wrong = model_of(**model)
+    for call in (wrong.fit, wrong.evaluate):
+        with pytest.raises(ConfigError, match=message):
+            call(batches.to_keras(), verbose=0)
+    for exact in (EXACT, OwnLoss(reduction="mean_with_sample_weight")):
+        batches.to_keras().bind(model_of(loss=exact, weighted_metrics=["accuracy"]))
 
 
 def test_full_batches_need_no_padding_and_plain_metrics_are_fine():
@@ -220,11 +258,15 @@ LEGAL = {
     "any length": ({"left": None}, "label", lambda: sequential(keras.Input((None,)), layers.Reshape((4,)))),
     "a last axis of one": ({"left": rl.Column("n")}, "label", lambda: one_input((1,))),
     "fixed batches": ({"left": None}, "label", lambda: one_input((4,), batch_size=4)),
-    "more outputs than classes": (INPUTS, "two", model_of),
+    "classes to come": (INPUTS, rl.Labels("two", classes=["no", "yes", "perhaps"]), model_of),
     "logits": (INPUTS, "label", lambda: model_of(activation=None, loss=LOGITS)),
     "activation in a nested model": (INPUTS, "label", nested),
     "one probability": (INPUTS, "two", lambda: model_of(1, "sigmoid", "binary_crossentropy")),
     "cross-entropy by guess": (INPUTS, "label", lambda: model_of(loss="crossentropy")),
+    "embeddings": (INPUTS, "label", lambda: model_of(16, None, keras.losses.Circle())),
+    "a probability of two to come": (INPUTS, "share", lambda: model_of(1, "sigmoid", "binary_crossentropy")),
+    "yes or no by hinge": (INPUTS, "two", lambda: model_of(1, "tanh", "hinge")),
+    "counts": (INPUTS, rl.Column("number"), lambda: model_of(1, "softplus", "poisson")),
     "hot classes": (INPUTS, rl.Features(HOT), lambda: model_of(loss="categorical_crossentropy")),
     "several labels": (INPUTS, rl.Features(HOT), lambda: model_of(3, "sigmoid", "binary_crossentropy")),
     "price": (INPUTS, "price", lambda: model_of(1, None, "mse", metrics=["mae"])),
@@ -296,6 +338,39 @@ def test_the_only_input_is_given_as_a_model_takes_it_that_nobody_bound(name):
     assert np.isfinite(history.history["val_loss"]).all()
     assert np.isfinite(model.evaluate(batches[1], verbose=0)).all()
     assert model.predict(batches[1], verbose=0).shape == (len(LEFT), 3)
+
+
+def test_names_that_nobody_shares_are_a_guess_where_shapes_do_not_tell():
+    swapped = model_of(names=("sunday", "monday"), kind=list)
+    for call in (lambda: loader_of().to_keras().bind(swapped), lambda: rowlock.keras.predict(swapped, loader_of())):
+        with pytest.raises(
+            ConfigError, match=r"takes \['sunday', 'monday'\], the data give \['left', 'right'\].*'tuple'"
+        ):
+            call()
+    assert loader_of().to_keras(inputs="tuple").bind(swapped).order == ("left", "right")
+    by_shape = [keras.Input((4,), name="one"), keras.Input((1,), name="other")]
+    told = keras.Model(by_shape, by_shape[1])
+    predicted = rowlock.keras.predict(told, loader_of({"left": None, "n": rl.Columns(["n"])}, target=None))
+    assert predicted.iloc[:, -1].tolist() == list(range(NUM_ROWS))
+
+
+def test_keras_own_predict_is_refused_where_rows_are_not_in_their_order():
+    model = model_of()
+    for options, how in (({}, "shuffle=True"), ({"shuffle": False, "last": "pad"}, "last='pad'")):
+        with pytest.raises(ConfigError, match=f"under {how} the predictions would not be those of the rows"):
+            model.predict(loader_of(**options).to_keras(), verbose=0)
+    anyhow = loader_of().to_keras()
+    anyhow.in_any_order = True
+    assert len(model.predict(anyhow, verbose=0)) == NUM_ROWS
+    model.evaluate(loader_of().to_keras(), verbose=0)
+
+
+def test_a_missing_target_is_named_by_keras_own_fit_too():
+    model, batches = model_of(), loader_of(target=None).to_keras()
+    for call in (model.fit, model.evaluate):
+        with pytest.raises(ConfigError, match=f"{call.__name__} compares with a target, and these data have none"):
+            call(batches, verbose=0)
+    model.predict(batches, verbose=0)
 
 
 def test_one_object_for_training_and_validation_is_refused():

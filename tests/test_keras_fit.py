@@ -4,6 +4,9 @@ The weights tell what was trained: each row's own weight grows by (row + 1) for 
 its own target.
 """
 
+import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -11,7 +14,7 @@ import pandas as pd
 import pytest
 
 import rowlock as rl
-from rowlock.errors import ConfigError, RowError, TooManyBadRowsError
+from rowlock.errors import ConfigError, IncompleteEpochError, RowError, TooManyBadRowsError
 
 keras = pytest.importorskip("keras")
 import rowlock.keras  # noqa: E402 - only where Keras is
@@ -253,6 +256,101 @@ def test_an_error_is_the_row_s_own_on_every_backend_and_leaves_no_thread(tmp_pat
                     assert loader.step == 2  # the steps before were trained, and count
             left = [thread.name for thread in threads() - before if "tf_data" not in thread.name]
             assert left == []
+
+
+CALLS = {
+    "rowlock.keras.fit": lambda model, loader: rowlock.keras.fit(model, loader, epochs=1, verbose=0),
+    "validation": lambda model, loader: rowlock.keras.fit(
+        model, loader.dataset.select([0, 3]).batches(2), loader, epochs=1, verbose=0
+    ),
+    "rowlock.keras.predict": rowlock.keras.predict,
+    "fit": lambda model, loader: model.fit(loader.to_keras(), epochs=1, verbose=0),
+    "evaluate": lambda model, loader: model.evaluate(loader.to_keras(), verbose=0),
+    "predict": lambda model, loader: model.predict(loader.to_keras(), verbose=0),
+}
+
+
+@pytest.mark.parametrize("bad", [1, 5])
+@pytest.mark.parametrize("call", CALLS)
+def test_an_error_leaves_the_model_its_weights(call, bad, tmp_path):
+    """Keras on JAX takes them out of the model while it trains, and does not always put them back."""
+    data, model = pictures(tmp_path, bad=(bad,)), picture_model()
+    rowlock.keras.fit(model, data.select([0, 2, 3]).batches(3), epochs=1, verbose=0)
+    before = model.get_weights()
+    with pytest.raises(Exception, match="k[15]"):
+        CALLS[call](model, data.batches(2, shuffle=False))
+    after = model.get_weights()
+    trained = "fit" in call and bad == 5
+    if call != "validation":
+        assert trained != all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
+    rowlock.keras.fit(model, data.select([0, 2, 3]).batches(3), epochs=1, verbose=0)
+    assert np.isfinite(rowlock.keras.predict(model, data.select([0, 2]))["y"]).all()
+
+
+def test_ctrl_c_within_the_first_step_leaves_the_model_its_weights():
+    interrupted = []
+
+    def loss(y_true, y_pred):
+        if interrupted:
+            raise KeyboardInterrupt
+        return keras.ops.square(keras.ops.reshape(y_true, (-1, 1)) - y_pred)
+
+    data = make()
+    model = keras.Sequential([keras.Input((NUM_ROWS,)), keras.layers.Dense(1)])
+    model.compile("adam", loss, run_eagerly=True)
+    rowlock.keras.fit(model, data.batches(4), epochs=1, verbose=0)
+    before = model.get_weights()
+    interrupted.append(True)
+    with pytest.raises(KeyboardInterrupt):
+        rowlock.keras.fit(model, data.batches(4), epochs=1, verbose=0)
+    assert all(np.array_equal(one, other) for one, other in zip(before, model.get_weights(), strict=True))
+    interrupted.clear()
+    rowlock.keras.fit(model, data.batches(4), epochs=1, verbose=0)
+
+
+FOUR_DEVICES = """
+import keras, numpy as np, pandas as pd, rowlock as rl, rowlock.keras
+keras.distribution.set_distribution(keras.distribution.DataParallel())
+data = rl.Dataset(pd.DataFrame({"y": np.arange(37.0)}), {"x": rl.Columns(["y"])}, target=rl.Column("y"))
+model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="ones")])
+mean = keras.losses.MeanSquaredError(reduction="mean_with_sample_weight")
+model.compile("sgd", mean)
+for loader, message in (
+    (data.batches(8), "4 devices, which do not divide the last batch of 5 rows: batches(8, last='drop' or 'pad')"),
+    (data.batches(6, last="drop"), "do not divide batches of 6 rows: batches(4, "),
+):
+    try:
+        rowlock.keras.fit(model, loader, epochs=1, verbose=0)
+        raise SystemExit("nothing was refused")
+    except rl.RowlockError as error:
+        assert message in str(error), error
+assert np.array_equal(rowlock.keras.predict(model, data)["y"], np.arange(37.0))
+assert np.array_equal(rowlock.keras.predict(model, data.batches(7))["y"], np.arange(37.0))
+assert np.array_equal(rowlock.keras.predict(model, data.select([5, 4]))["y"], [5.0, 4.0])
+model.compile(keras.optimizers.SGD(0.0), mean)
+valid = data.batches(12, shuffle=False, last="pad")
+history = rowlock.keras.fit(model, data.batches(8, last="pad"), valid, epochs=2, verbose=0)
+assert history.history["loss"] == [0.0, 0.0] == history.history["val_loss"]
+"""
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="keras.distribution is JAX's")
+def test_batches_that_devices_cannot_divide_are_refused_and_predictions_come_all_the_same():
+    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
+    found = subprocess.run(
+        [sys.executable, "-c", FOUR_DEVICES], capture_output=True, text=True, timeout=120, check=False, env=environment
+    )
+    assert found.returncode == 0, found.stderr[-3000:]
+
+
+def test_a_loader_that_a_callback_iterates_is_told_from_another_keras():
+    class Reads(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            list(loader)
+
+    loader = make().batches(4)
+    with pytest.raises(IncompleteEpochError, match="iterated elsewhere meanwhile.*a loader of its own"):
+        rowlock.keras.fit(counting_model(), loader, epochs=3, callbacks=Reads(), verbose=0)
 
 
 @pytest.mark.parametrize("stop", ["interrupt", "stop_training"])

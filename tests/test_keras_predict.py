@@ -209,6 +209,26 @@ def test_a_partial_last_batch_is_compiled_as_the_others():
     assert 1 not in {size for size in shapes if type(size) is int}  # what is left of 21 rows
 
 
+@pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame])
+def test_numbers_of_16_bits_that_no_frame_knows_come_as_float32(kind):
+    data = rl.Dataset(kind({"id": [7, 3, 5], "n": [0.5, 1.5, 2.5]}), {"n": rl.Columns(["n"])}, key="id")
+    source = keras.Input((1,), name="n")
+    frame = rowlock.keras.predict(keras.Model({"n": source}, {"told": keras.ops.cast(source, "bfloat16")}), data)
+    assert frame["told"].to_numpy().dtype == np.float32
+    assert frame["told"].to_list() == [0.5, 1.5, 2.5]
+
+
+def test_outputs_that_are_not_one_of_a_row_are_named():
+    data = rl.Dataset(pd.DataFrame({"n": np.arange(5.0)}), {"n": rl.Columns(["n"])})
+    source = keras.Input((1,), name="n")
+    with pytest.raises(
+        ConfigError, match="output 'prediction' has 1 row.s. for 5 of the data: .* reduces over the batch"
+    ):
+        rowlock.keras.predict(keras.Model({"n": source}, keras.ops.sum(source, axis=0, keepdims=True)), data)
+    with pytest.raises(ConfigError, match="output 'a' is several: .*a flat dict"):
+        rowlock.keras.predict(keras.Model({"n": source}, {"a": [source + 1, source + 2]}), data)
+
+
 def test_misuse_is_answered():
     with pytest.raises(ConfigError, match="predict takes a dataset, or a loader"):
         rowlock.keras.predict(echo(), [1, 2])

@@ -405,16 +405,101 @@ def test_branches_masks_and_heads_are_compared_with_the_data():
         merge({"items": Branch(dense(9), per_item="max")}, layers.Dense(1), data=dataset("items"))
 
 
-def test_a_head_has_an_output_for_every_class_of_the_data():
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        (lambda: layers.Dense(2), r"the head has 2 output.*3 class.*\('a', 'b', 'c'\).*Dense\(3, 'softmax'\)"),
+        (lambda: layers.Dense(5, "softmax"), r"has 5 output.* 3 class.*classes to come.*rl.Labels"),
+        (lambda: keras.Sequential([layers.Dense(9), layers.Dense(4), layers.Softmax()]), "has 4 output"),
+        (lambda: layers.Dense(1, "sigmoid"), r"has 1 output.* 3 class"),
+        (lambda: layers.Dense(1, "softmax"), "softmax over one output, which is always 1"),
+        (lambda: keras.Sequential([layers.Reshape((2, 6)), layers.Dense(3)]), r"shape \(2, 3\) a row.*one class a row"),
+    ],
+)
+def test_a_head_has_an_output_for_every_class_of_the_data_and_no_more(head, message):
     three = rl.Labels("label", classes=["a", "b", "c"])
-    with pytest.raises(ConfigError, match=r"the head has 2 outputs, but .* 3 classes \('a', 'b', 'c'\).*Dense\(3"):
-        merge({"flat": None}, layers.Dense(2), data=dataset("flat", target=three))
+    with pytest.raises(ConfigError, match=message):
+        merge({"flat": None}, head(), data=dataset("flat", target=three))
     several = dataset("flat", target={"price": rl.Column("price"), "label": three})
-    with pytest.raises(ConfigError, match="head 'label' has 2 outputs"):
-        merge({"flat": None}, {"price": layers.Dense(1), "label": layers.Dense(2)}, data=several)
-    for units in (1, 3, 5):  # a grade, a class each, and classes to come
-        merge({"flat": None}, layers.Dense(units), data=dataset("flat", target=three))
+    with pytest.raises(ConfigError, match="head 'label' "):
+        merge({"flat": None}, {"price": layers.Dense(1), "label": head()}, data=several)
     merge({"flat": None}, {"price": layers.Dense(2), "label": layers.Dense(3)}, data=several)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        lambda: layers.Dense(1),  # a grade, or a logit
+        lambda: layers.Dense(3),
+        lambda: layers.Dense(3, "softmax"),
+        lambda: keras.Sequential([layers.Dense(16), layers.UnitNormalization()]),  # an embedding
+    ],
+)
+def test_heads_that_fit_three_classes_are_left_in_peace(head):
+    merge({"flat": None}, head(), data=dataset("flat", target=rl.Labels("label", classes=["a", "b", "c"])))
+
+
+def test_two_classes_may_be_one_probability_and_a_named_target_wants_a_named_head():
+    two = rl.Labels("label")
+    for head in (layers.Dense(1, "sigmoid"), layers.Dense(1), layers.Dense(2, "softmax")):
+        merge({"flat": None}, head, data=dataset("flat", target=two))
+    with pytest.raises(ConfigError, match=r"Dense\(2, 'softmax'\), or with Dense\(1, 'sigmoid'\)"):
+        merge({"flat": None}, layers.Dense(3), data=dataset("flat", target=two))
+    with pytest.raises(ConfigError, match="one head for target 'sort', which has a name: give a dict"):
+        merge({"flat": None}, layers.Dense(2), data=dataset("flat", target={"sort": two}))
+
+
+CITY = rl.Categories("label", one_hot=False)
+
+
+@pytest.mark.parametrize(
+    ("what", "branch", "message"),
+    [
+        (CITY, lambda: None, r"'x' \(rl.Categories\) is numbers of things.*passes them on.*Embedding\(3, 2\); or make"),
+        (CITY, lambda: Branch(normalize="batch"), "passes them on as quantities"),
+        (CITY, layers.Identity, "passes them on as quantities"),
+        (CITY, lambda: keras.Sequential([keras.Input(()), layers.Rescaling(2.0)]), "begins with Rescaling"),
+        (CITY, lambda: layers.Embedding(2, 4), r"up to 2, but .*Embedding\(2, ...\), .*keras.layers.Embedding\(3"),
+        (rl.Labels("number"), lambda: None, r"\(rl.Labels\).*Embedding\(16, 9\); or .*Categories\('number'\)"),
+        (rl.Tokens("words", 5), lambda: None, r"'x' \(rl.Tokens\).*mask_zero=True"),
+        (rl.Tokens("words", 5), lambda: layers.Dense(3), "begins with Dense"),
+        (rl.Tokens("words", 5), lambda: keras.Sequential([layers.Embedding(5, 2), layers.Flatten()]), "up to 5, but"),
+    ],
+)  # fmt: skip
+def test_numbers_of_categories_classes_and_tokens_are_no_quantities(what, branch, message):
+    data = dataset("facts", "x", x=what)
+    with pytest.raises(ConfigError, match=message):
+        merge({"facts": None, "x": branch()}, layers.Dense(1), data=data)
+
+
+@pytest.mark.parametrize(
+    ("what", "branch", "width"),
+    [
+        (CITY, lambda: layers.Embedding(3, 4), 4),
+        (CITY, lambda: Branch(layers.Dense(5), preprocess=layers.Embedding(9, 4)), 5),
+        (CITY, lambda: layers.CategoryEncoding(3, output_mode="one_hot"), 3),
+        (rl.Categories("label"), lambda: None, 2),
+        (CITY, lambda: keras.Sequential([keras.Input((1,)), layers.Embedding(3, 4), layers.Flatten()]), 4),
+        (rl.Tokens("words", 5), lambda: keras.Sequential([layers.Embedding(6, 2), layers.Flatten()]), 10),
+        (rl.Column("number"), lambda: layers.Dense(3), 3),
+        (rl.Column("number"), lambda: keras.Sequential([keras.Input((1,)), layers.Dense(3)]), 3),
+        (rl.Labels("label"), lambda: None, 1),  # 0 and 1
+        (rl.Columns(["number", rl.Categories("label")]), lambda: None, 3),
+    ],
+)
+def test_numbers_of_things_go_through_an_embedding_and_zeros_and_ones_straight_on(what, branch, width):
+    data = dataset("facts", "x", x=what)
+    model = merge({"facts": None, "x": branch()}, layers.Dense(1), data=data)
+    assert model.get_layer("concatenated").output.shape == (None, 1 + width)
+    assert np.isfinite(told(model, data)).all()
+    assert np.isfinite(model.predict(data.batches(4, shuffle=False).to_keras().bind(model), verbose=0)).all()
+
+
+def test_the_data_are_a_dataset():
+    data = dataset("flat")
+    for given, message in ((data.batches(4), "loader.dataset, not Loader"), ("flat", "rl.Dataset, not str")):
+        with pytest.raises(ConfigError, match=message):
+            merge({"flat": None}, layers.Dense(1), data=given)
 
 
 @pytest.mark.parametrize(

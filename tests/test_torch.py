@@ -210,6 +210,12 @@ next(iter(torch.utils.data.DataLoader(batches, batch_size=None, num_workers=1, m
 """
 
 
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_a_data_loader_that_would_make_batches_of_batches_is_refused(batch_size):
+    with pytest.raises(ConfigError, match=r"batches already: DataLoader\(batches, batch_size=None\)"):
+        next(iter(torch.utils.data.DataLoader(make().batches(4).to_torch(), batch_size=batch_size)))
+
+
 def test_workers_that_are_forked_are_refused_with_the_reason():
     found = subprocess.run(
         [sys.executable, "-c", FORKED_WORKER], capture_output=True, text=True, timeout=120, check=False

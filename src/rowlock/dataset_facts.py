@@ -151,6 +151,12 @@ class DatasetFacts:
         return self._opened.table.take_column(name, self._selection.chosen)
 
     @property
+    def num_things(self) -> dict[str, int]:
+        """How many there are, of inputs whose numbers are names: tokens, classes, categories without zeros and ones."""
+        found = {slot.name: slot.reader.num_things for slot in self._slots if slot.role == "input"}
+        return {name: number for name, number in found.items() if number is not None}
+
+    @property
     def meanings(self) -> Meanings:
         """What the numbers of inputs and targets stand for, by (role, name): what datasets of one model agree in.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rowlock.arguments import nearest
 from rowlock.arrays import ArraySpec
 from rowlock.batch import Batch
 from rowlock.errors import ConfigError, MissingDependencyError
@@ -98,15 +99,30 @@ class JaxBatches(FrameworkBatches):
         specs = {**data.input_specs, **data.target_specs}
         if self.loader.has_sample_weight:
             specs[_WEIGHT] = ArraySpec((), np.dtype(np.float32))
+        self._refuse_unknown_names([name or "target" for name in specs])
         for name, spec in specs.items():
             for size in sizes:
                 self._check_sharding(name or "target", spec, size)
+
+    def _refuse_unknown_names(self, known: list[str]) -> None:
+        """Refuse names of nothing; targets and weights are missing from some loaders of a run."""
+        given = self.sharding if isinstance(self.sharding, dict) else {}
+        unknown = [name for name in given if name not in {*known, "target", _WEIGHT}]
+        if unknown:
+            raise ConfigError(
+                f"sharding names {unknown[0]!r}, and the batches hold {known}.{nearest(str(unknown[0]), known)}"
+            )
 
     def _check_sharding(self, name: str, spec: ArraySpec, num_rows: int) -> None:
         plan, sharding = self.loader.plan, self._sharding_of(name)
         shape = (num_rows * plan.world_size, *spec.shape)
         try:
             here = sharding.addressable_devices_indices_map(shape).values()
+        except IndexError:  # a PartitionSpec of more axes
+            raise ConfigError(
+                f"{name!r} of shape {shape} has fewer axes than its sharding, {sharding}: give a dict of shardings, one"
+                " a name, or divide the rows alone, PartitionSpec('data')"
+            ) from None
         except ValueError as error:
             raise ConfigError(
                 f"{name!r} of shape {shape} cannot be laid out as sharding says: {error}. Choose a batch size that its"

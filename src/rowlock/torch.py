@@ -99,6 +99,7 @@ class TorchBatches(FrameworkBatches, torch.utils.data.IterableDataset):  # type:
         if torch.utils.data.get_worker_info() is not None:
             raise ConfigError(_NO_WORKERS)
         _refuse_accelerate()
+        _refuse_collation()
         if distributed.is_available() and distributed.is_initialized():
             self.warn_if_whole(distributed.get_world_size(), "rowlock.torch.shard()")
         return self.loader.epoch(self._hand_over)
@@ -225,4 +226,18 @@ def _refuse_accelerate() -> None:
                 " Leave them out of it: data.batches(..., shard=(accelerator.process_index, accelerator.num_processes))"
                 ".to_torch(device=accelerator.device), without a DataLoader."
             )
+        frame = frame.f_back
+
+
+def _refuse_collation() -> None:
+    """Refuse a `DataLoader` that would make batches of batches: ``batch_size`` is 1 where nobody says None."""
+    frame: Any = sys._getframe(1)  # noqa: SLF001 - as above
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "torch.utils.data._utils.fetch":
+            if getattr(frame.f_locals.get("self"), "auto_collation", False):
+                raise ConfigError(
+                    "these are batches already: DataLoader(batches, batch_size=None), and the number of rows in"
+                    " data.batches(64)"
+                )
+            return
         frame = frame.f_back

@@ -43,11 +43,14 @@ class Reader(ABC):
         unless dropping was asked for; otherwise opening raises.
     piece_rows : int or None
         Rows that are worth a task of their own, about a few milliseconds of work; None: a whole batch.
+    num_things : int or None
+        Of numbers that are names of things (tokens, categories): how many there are, 0 included. None: quantities.
     """
 
     spec: ArraySpec
     missing_rows: Int64Array | None = None
     piece_rows: int | None = None
+    num_things: int | None = None
 
     @abstractmethod
     def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:

@@ -166,6 +166,7 @@ class CategoryReader(Reader):
         self._codes = codes
         self.categories = categories
         self._one_hot = one_hot
+        self.num_things = None if one_hot else len(categories) + 1
         shape = (len(categories),) if one_hot else ()
         self.spec = ArraySpec(shape, np.dtype(np.float32 if one_hot else np.int32))
 

@@ -307,6 +307,7 @@ class LabelReader(ArrayReader):
     def __init__(self, values: AnyArray, classes: tuple[Any, ...]) -> None:
         super().__init__(values)
         self.classes = classes
+        self.num_things = len(classes)
 
     @property
     def fingerprint(self) -> str:

@@ -68,6 +68,11 @@ class NumberLists:
         """Numbers of each row, int64 of shape (number of rows,)."""
         return np.diff(self._starts)
 
+    @property
+    def largest(self) -> int:
+        """The largest number of all; 0 where there is none."""
+        return int(self._numbers.max(initial=0))
+
     def fill(self, rows: Int64Array, out: AnyArray, pad: int) -> None:
         """Write the first numbers of each of `rows` into ``out[i]``, as many as there is room for, and `pad` behind."""
         starts = self._starts[rows]

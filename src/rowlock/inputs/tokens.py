@@ -105,6 +105,7 @@ class _TokensReader(Reader):
         self._lists = lists
         self._pad = tokens.pad
         self.spec = ArraySpec((tokens.length,), tokens.dtype)
+        self.num_things = 1 + max(lists.largest, tokens.pad)
 
     @override
     def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:

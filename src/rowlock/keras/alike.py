@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
+import keras
+
 from rowlock.errors import ConfigError
 from rowlock.meanings import difference
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from rowlock.keras.batches import KerasBatches
     from rowlock.meanings import Meanings
 
-__all__ = ["Trained", "refuse_other", "remember", "require_alike", "trained_on"]
+__all__ = ["Trained", "refuse_other", "remember", "require_alike", "require_one_order", "trained_on"]
 
 _HOW = (
     "Both must be made alike: parts of one data.split(...); or of two frames by the same Input objects,"
@@ -41,9 +43,21 @@ def require_alike(train: KerasBatches, valid: KerasBatches) -> None:
     ConfigError
         Names the first difference with both values.
     """
-    found = difference(train.loader.dataset.meanings, valid.loader.dataset.meanings, "train", "valid")
-    if not found and train.order != valid.order and "tuple" in (train.structure, valid.structure):
-        found = f"order of the inputs: {list(train.order)} in train, {list(valid.order)} in valid"
+    _refuse(difference(train.loader.dataset.meanings, valid.loader.dataset.meanings, "train", "valid"))
+
+
+def require_one_order(train: KerasBatches, valid: KerasBatches) -> None:
+    """Refuse inputs that are given by place, once both are bound, in two orders.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if train.order != valid.order and "tuple" in (train.structure, valid.structure):
+        _refuse(f"order of the inputs: {list(train.order)} in train, {list(valid.order)} in valid")
+
+
+def _refuse(found: str) -> None:
     if found:
         raise ConfigError(
             f"train and valid do not mean the same, so that validation would be wrong. {found}. Nothing was trained."
@@ -60,7 +74,7 @@ def remember(model: Any, dataset: Dataset) -> None:
 
 def trained_on(model: Any) -> Trained | None:
     """Return what `fit` has trained this model on, if it was in this process."""
-    return _trained.get(model)
+    return _trained.get(model) if isinstance(model, keras.Model) else None
 
 
 def refuse_other(model: Any, dataset: Dataset, *, with_target: bool) -> None:

@@ -18,8 +18,10 @@ import keras
 from rowlock.errors import ConfigError, LoaderClosedError, StateError
 from rowlock.keras.alike import refuse_other
 from rowlock.keras.binding import bind, structure_of
+from rowlock.keras.bound_weights import check_weights
 from rowlock.keras.calling import call_of_keras
 from rowlock.keras.converted import Structure, check_structure, converted
+from rowlock.keras.jax_weights import put_back_carried
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +58,12 @@ class KerasBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
     loader : Loader
     last_error : Exception or None
         What happened to a batch last: TensorFlow passes only its text on.
+    in_any_order : bool
+        False: ``model.predict`` is refused for batches whose rows are not in the dataset's order. Set it to True where
+        the predictions say themselves which row they are of.
     """
+
+    in_any_order = False
 
     def __init__(self, loader: Loader, *, inputs: Structure = "auto") -> None:
         super().__init__(workers=1, use_multiprocessing=False)
@@ -133,9 +140,8 @@ class KerasBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
         ConfigError
             Something would fail later, or be wrong without a word; the message says what to write instead.
         """
-        self.bind_anew(model)
         refuse_other(model, self.loader.dataset, with_target=bool(self.loader.dataset.target_specs))
-        return self
+        return self.bind_anew(model)
 
     def bind_anew(self, model: Any) -> Self:
         """Compare them as `bind` does, whatever the model was trained on before."""
@@ -155,6 +161,7 @@ class KerasBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
             try:
                 return self._take()
             except BaseException as error:
+                put_back_carried()
                 self.last_error = error  # TensorFlow only passes its text on
                 raise
 
@@ -166,6 +173,7 @@ class KerasBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
                 "x and validation_data are the same object, which would train on every other epoch and validate with"
                 " those between: give validation its own, validation_data=valid.batches(64, shuffle=False).to_keras()"
             )
+        _refuse_call(call, self)
         if self.structure == "auto" and len(self.order) == 1:
             self._of_call = structure_of(call.model)
 
@@ -217,17 +225,36 @@ class KerasBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
         self._num_taken = 0
 
 
+def _refuse_call(call: Call, batches: KerasBatches) -> None:
+    """Refuse what Keras would fail at in other words, or do without one."""
+    loader = batches.loader
+    if call.name != "predict" and not loader.dataset.target_specs and getattr(call.model, "loss", None) is not None:
+        raise ConfigError(
+            f"{call.name} compares with a target, and these data have none: rl.Dataset(..., target=rl.Labels('label')),"
+            " or rl.Column for a quantity"
+        )
+    if call.name != "predict" and getattr(call.model, "compiled", False):
+        check_weights(loader, call.model)
+    if call.name == "predict" and not batches.in_any_order:
+        _refuse_disorder(loader, "the predictions")
+
+
+def _refuse_disorder(loader: Loader, what: str) -> None:
+    plan = loader.plan
+    if plan.shuffle or plan.last == "pad":
+        how = "shuffle=True" if plan.shuffle else "last='pad'"
+        raise ConfigError(
+            f"under {how} {what} would not be those of the rows in their order: batches(..., shuffle=False,"
+            " last='keep'). rowlock.keras.predict takes any loader, and gives a frame with keys"
+        )
+
+
 def _refuse_unfit(loader: Loader) -> None:
     """Refuse what Keras would get wrong without a word."""
     if loader.on_error == "skip":
         raise ConfigError("Keras wants every epoch of the same steps: on_error='mask' instead of 'skip'")
-    plan = loader.plan
-    if not loader.dataset.target_specs and (plan.shuffle or plan.last == "pad"):
-        what = "shuffle=True" if plan.shuffle else "last='pad'"
-        raise ConfigError(
-            f"without a target Keras can only predict, and under {what} the predictions would not be those of the"
-            " rows in their order: batches(..., shuffle=False, last='keep')"
-        )
+    if not loader.dataset.target_specs:
+        _refuse_disorder(loader, "what Keras predicts, and without a target it can only predict,")
     if keras.backend.backend() == "jax":
         from rowlock.jax import refuse_64_bits  # noqa: PLC0415 - only where it is the backend
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
@@ -11,6 +12,7 @@ from rowlock.errors import ConfigError
 from rowlock.keras.bound_targets import check_targets
 from rowlock.keras.bound_weights import check_weights
 from rowlock.keras.converted import check_structure
+from rowlock.keras.devices import check_devices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,6 +42,7 @@ def bind(loader: Loader, model: Any, structure: Structure) -> tuple[Structure, t
         Inputs, targets or weights do not fit the model.
     """
     bound = bind_inputs(loader, model, structure)
+    check_devices(loader)
     if loader.dataset.target_specs and getattr(model, "compiled", False):
         check_targets(loader.dataset, model)
         check_weights(loader, model)
@@ -116,7 +119,22 @@ def _order(known: _ModelInputs, structure: Structure, specs: Mapping[str, ArrayS
         return tuple(specs)
     if known.structure == "dict" or set(known.names) & set(specs) or structure == "dict":
         raise ConfigError(_differing(known.names, specs))
+    if structure == "auto" and _could_be_swapped(known, list(specs.values())):
+        raise ConfigError(
+            f"the model takes {list(known.names)}, the data give {list(specs)}, and by their shapes some could be"
+            f" another's: name them alike, such as keras.Input(..., name={next(iter(specs))!r}); or, if the model takes"
+            " them in the dataset's order, loader.to_keras(inputs='tuple')"
+        )
     return tuple(specs)
+
+
+def _could_be_swapped(known: _ModelInputs, specs: Sequence[ArraySpec]) -> bool:
+    """Whether inputs have names of the user's, none of them the dataset's, and two may stand in each other's place."""
+    if all(re.fullmatch(r"|(keras_tensor|input_layer)(_\d+)?", name) for name in known.names):
+        return False
+    shapes = [tuple(tensor.shape[1:]) for tensor in known.tensors]
+    places = range(len(shapes))
+    return any(_fits(specs[b].shape, shapes[a]) and _fits(specs[a].shape, shapes[b]) for a in places for b in range(a))
 
 
 def _differing(names: Sequence[str], specs: Mapping[str, ArraySpec]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from rowlock.errors import ConfigError
-from rowlock.keras.bound_targets import loss_name, losses_of, outputs_of
+from rowlock.keras.outputs import class_of_loss, loss_name, losses_of, outputs_of
 
 if TYPE_CHECKING:
     from rowlock.loader import Loader
@@ -40,22 +40,39 @@ def check_weights(loader: Loader, model: Any) -> None:
 
 def _check_losses(model: Any, why: str) -> None:
     for name, loss in losses_of(model, outputs_of(model) or []).items() or _only(model):
-        kind = loss_name(loss)
-        if not kind:
-            continue  # a loss of the user's own
-        reduction = getattr(loss, "reduction", "sum_over_batch_size")
+        reduction = _reduction(loss)
         if reduction not in _EXACT:
             of = f" of output {name!r}" if name else ""
             raise ConfigError(
-                f"{why} the loss{of} is a mean over all rows (reduction={reduction!r}): write"
-                f" keras.losses.{''.join(part.title() for part in kind.split('_'))}"
-                "(reduction='mean_with_sample_weight')"
+                f"{why} the loss{of} is a mean over all rows (reduction={reduction!r}): write {_instead(loss)}"
             )
+
+
+def _reduction(loss: Any) -> str | None:
+    """Return how Keras makes one number of those of the rows; of what reduces by itself, a sum, as far as is known."""
+    if isinstance(loss, keras.losses.Loss):
+        is_own = type(loss).__call__ is not keras.losses.Loss.__call__
+        return "sum" if is_own else loss.reduction
+    return "sum_over_batch_size" if isinstance(loss, str) or callable(loss) else "sum"
+
+
+def _instead(loss: Any) -> str:
+    kind = loss_name(loss)
+    if kind:
+        return f"keras.losses.{class_of_loss(kind)}(reduction='mean_with_sample_weight')"
+    if isinstance(loss, keras.losses.Loss):
+        return f"{type(loss).__name__}(reduction='mean_with_sample_weight')"
+    if isinstance(loss, str):  # "crossentropy", of which Keras guesses the kind
+        return "keras.losses.SparseCategoricalCrossentropy(reduction='mean_with_sample_weight'), or its like"
+    return (
+        "it as a class: class MyLoss(keras.losses.Loss), whose call(y_true, y_pred) gives a number a row, and"
+        " MyLoss(reduction='mean_with_sample_weight')"
+    )
 
 
 def _only(model: Any) -> list[tuple[str, Any]]:
     loss = getattr(model, "loss", None)
-    return [("", loss)] if isinstance(loss, (str, keras.losses.Loss)) else []
+    return [("", loss)] if isinstance(loss, str) or callable(loss) else []
 
 
 def _check_metrics(model: Any, why: str) -> None:

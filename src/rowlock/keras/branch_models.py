@@ -156,6 +156,8 @@ def _row(
     if spec is None and (known is None or branch.per_item is not None):
         raise ConfigError(f"branch {label!r} {_why_unknown(branch)}: pass merge(..., data=dataset)")
     if known is None and spec is not None:
+        if spec.shape == () and isinstance(stage, keras.Layer) and not _is_of_things(stage):
+            return (1,), "float32"  # a single number is a column, as Keras takes it
         dtype = spec.dtype.name if branch.preprocess is not None or _takes_numbers(stage, spec) else "float32"
         return spec.shape, dtype  # Keras casts what it is fed, on the device
     taken = tuple(known.shape[1:])
@@ -163,6 +165,8 @@ def _row(
         return taken, known.dtype
     given = spec.shape if branch.per_item is None else spec.shape[1:]
     fits = len(taken) == len(given) and all(own in (None, size) for own, size in zip(taken, given, strict=True))
+    if not fits and spec.shape == () and taken in ((1,), (None,)) and branch.per_item is None:
+        return (1,), known.dtype  # Keras makes a column of a single number
     if not fits:
         raise ConfigError(_misfit(branch, label, taken, spec.shape))
     return spec.shape, spec.dtype.name if _takes_numbers(stage, spec) else known.dtype
@@ -186,10 +190,15 @@ def _why_unknown(branch: Branch) -> str:
 
 def _takes_numbers(stage: Any, spec: ArraySpec) -> bool:
     """Return whether whole numbers go into a layer that wants them; a Sequential that was built by a call denies it."""
+    return _is_of_things(stage) and spec.dtype.kind in "iu"
+
+
+def _is_of_things(stage: Any) -> bool:
+    """Return whether a layer or model begins with a layer that looks numbers up."""
     first = stage
     while isinstance(first, keras.Model) and getattr(first, "layers", None):
         first = next((layer for layer in first.layers if not isinstance(layer, keras.layers.InputLayer)), None)
-    return type(first).__name__ in _TAKE_NUMBERS_OF_THINGS and spec.dtype.kind in "iu"
+    return type(first).__name__ in _TAKE_NUMBERS_OF_THINGS
 
 
 def _mask_input(name: str, num_items: int | None, specs: Mapping[str, ArraySpec], label: str) -> Any:

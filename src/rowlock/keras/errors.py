@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 __all__ = ["original"]
 
 
-def original(error: Exception, *sources: StepBatches | None) -> BaseException:
+def original(error: BaseException, *sources: StepBatches | None) -> BaseException:
     """Return what a batch of one of the sources raised, if TensorFlow's `error` tells of it; else `error` itself."""
     if not type(error).__module__.startswith("tensorflow"):
         return error

@@ -8,6 +8,8 @@ from typing import Any
 import keras
 
 from rowlock.errors import ConfigError
+from rowlock.keras.activations import activation_of
+from rowlock.keras.bound_losses import shown_classes
 from rowlock.keras.branch_models import called, declared_inputs
 
 __all__ = ["check_classes", "check_targets", "headed"]
@@ -52,35 +54,51 @@ def check_targets(outputs: Any, targets: list[str]) -> None:
     if isinstance(outputs, dict) and sorted(outputs) != sorted(targets):
         have = f"targets are {sorted(named)}" if named else "target has no name: target={'price': rl.Column(...)}"
         raise ConfigError(f"the heads are {sorted(outputs)}, but the data's {have}")
-    if isinstance(outputs, keras.KerasTensor) and len(targets) > 1:
-        raise ConfigError(
-            f"there is one head for the {len(targets)} targets {sorted(named)}: give a dict, one a target"
+    if isinstance(outputs, keras.KerasTensor) and named:
+        what = (
+            f"the {len(named)} targets {sorted(named)}" if len(named) > 1 else f"target {named[0]!r}, which has a name"
         )
+        raise ConfigError(f"there is one head for {what}: give a dict, one a target")
 
 
 def check_classes(outputs: Any, classes: Any) -> None:
-    """Compare the widths of the outputs with the numbers of classes of a dataset's targets, where it has some.
+    """Compare the outputs with the classes of a dataset's targets, where it has some.
 
-    One number is not judged: without a loss nobody knows whether it is one of two probabilities, or a grade.
+    One number may be one of two probabilities, or a grade; a head that does not end with a layer of classes (Dense,
+    Activation, Softmax) may be an embedding: these are left to `bind`, which knows the loss.
 
     Raises
     ------
     ConfigError
-        Fewer outputs than classes.
+        More outputs than classes, or fewer; one probability for more than two classes; several outputs a place.
     """
     named = outputs if isinstance(outputs, dict) else {"": outputs}
     for target, names in (classes if isinstance(classes, dict) else {"": classes}).items():
         output = named.get(target)
-        if names is None or not isinstance(output, keras.KerasTensor) or len(output.shape) != 2:
-            continue
-        width = output.shape[1]
-        if width is not None and 1 < width < len(names):
-            head = f"head {target!r}" if target else "the head"
-            shown = ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")
-            raise ConfigError(
-                f"{head} has {width} outputs, but the data's target has {len(names)} classes ({shown}): end it with"
-                f" Dense({len(names)}, 'softmax')"
-            )
+        if names is not None and isinstance(output, keras.KerasTensor) and activation_of(output):
+            _check_classes_of(output, names, f"head {target!r}" if target else "the head")
+
+
+def _check_classes_of(output: Any, names: Any, head: str) -> None:
+    activation, width, count = activation_of(output), output.shape[-1], len(names)
+    instead = f"end it with Dense({count}, 'softmax')" + (", or with Dense(1, 'sigmoid')" if count == 2 else "")
+    if len(output.shape) > 2:
+        raise ConfigError(
+            f"{head} has shape {tuple(output.shape[1:])} a row, but the data's target is one class a row: Flatten or"
+            " pooling comes before its last layer"
+        )
+    if len(output.shape) < 2 or width is None:
+        return
+    if width == 1 and activation == "softmax":
+        raise ConfigError(f"{head} is a softmax over one output, which is always 1: {instead}")
+    if width == 1 and (activation != "sigmoid" or count <= 2):
+        return
+    if width != count:
+        more = "" if width < count else "; classes to come are named, too: rl.Labels(..., classes=[...])"
+        raise ConfigError(
+            f"{head} has {width} output(s), but the data's target has {count} class(es) ({shown_classes(names)}):"
+            f" {instead}{more}"
+        )
 
 
 def _head_model(head: Any, joined: Any, widths: Mapping[str, int], name: str, label: str) -> Any:

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 
+from rowlock.dataset import Dataset
 from rowlock.errors import ConfigError
 from rowlock.keras.branch import Branch, branch_of
 from rowlock.keras.branch_models import branch_model, called
 from rowlock.keras.heads import check_classes, check_targets, headed
+from rowlock.keras.numbers_of_things import refuse_as_quantities
 from rowlock.keras.sharing import groups_of, refuse_shared_layers
 
 if TYPE_CHECKING:
     from rowlock.arrays import ArraySpec
-    from rowlock.dataset import Dataset
 
 __all__ = ["merge"]
 
@@ -37,7 +38,8 @@ def merge(
     ----------
     branches : dict of str to keras.Model, keras.layers.Layer, None or Branch
         Under the names of the dataset's inputs. A model or layer ends with one output of shape ``(batch, columns)``;
-        None passes the input straight through; a `Branch` says more. Under a tuple of names: a functional model of
+        None passes the input straight through, which numbers of categories, classes and tokens must not be: they want
+        an Embedding; a `Branch` says more. Under a tuple of names: a functional model of
         several inputs, in its order (or by its names, if it takes a dict). One model under two names has the same
         weights for both. A single branch gives a model to compare the merged one with.
     head : keras.Model, keras.layers.Layer, or dict of them
@@ -61,7 +63,8 @@ def merge(
     ------
     ConfigError
         A shape that nobody knows or that does not fit, an output that is not of columns, names that are not those of
-        the data, fewer outputs than classes, layers that two branches share in part.
+        the data, outputs that do not fit the classes, numbers of things taken for quantities, layers that two branches
+        share in part.
 
     Examples
     --------
@@ -69,10 +72,12 @@ def merge(
     """
     if join not in JOINS:
         raise ConfigError(f"join must be one of {', '.join(map(repr, JOINS))}, not {join!r}")
+    _check_data(data)
     named = _named(branches)
     specs = {} if data is None else data.input_specs
     if data is not None:
         _compare_names(named, specs)
+        refuse_as_quantities(named, data)
     inputs, columns, parts = _joinable(named, specs)
     joined = _joined(columns, join)
     outputs, heads = headed(head, joined, {_label(names): tensor.shape[1] for names, tensor in columns.items()})
@@ -81,6 +86,12 @@ def merge(
         check_classes(outputs, data.classes)
     refuse_shared_layers({**parts, **heads})
     return keras.Model(inputs, outputs, name=name)
+
+
+def _check_data(data: Any) -> None:
+    if not (data is None or isinstance(data, Dataset)):
+        hint = ", loader.dataset" if isinstance(getattr(data, "dataset", None), Dataset) else ""
+        raise ConfigError(f"data is an rl.Dataset{hint}, not {type(data).__name__}")
 
 
 def _named(branches: Any) -> dict[tuple[str, ...], Branch]:

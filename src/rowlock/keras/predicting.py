@@ -14,9 +14,11 @@ from rowlock.errors import ConfigError
 from rowlock.keras.alike import refuse_other
 from rowlock.keras.batches import KerasBatches
 from rowlock.keras.binding import bind_inputs
-from rowlock.keras.bound_targets import outputs_of
 from rowlock.keras.class_names import class_names
+from rowlock.keras.devices import check_devices, divisible
 from rowlock.keras.errors import original
+from rowlock.keras.jax_weights import KeptWeights
+from rowlock.keras.outputs import outputs_of
 from rowlock.keras.steps import StepBatches
 from rowlock.loader import Loader
 
@@ -92,6 +94,7 @@ def predict(
 
         refuse_64_bits(loader.dataset)
     bound, order = bind_inputs(loader, model, structure)
+    check_devices(loader)
     refuse_other(model, loader.dataset, with_target=False)
     _check_classes(model, loader.dataset, classes)
     missing = np.zeros(len(loader.dataset), np.bool_)
@@ -101,9 +104,12 @@ def predict(
         loader.count(made)
 
     batches = StepBatches(loader, 0, len(loader), bound, order, took=took, with_target=False)
+    kept = KeptWeights(model)
+    kept.take()
     try:
         outputs = model.predict(batches, verbose=verbose)
-    except Exception as error:
+    except BaseException as error:
+        kept.put_back()
         cause = original(error, batches)
         if cause is error:
             raise
@@ -114,7 +120,7 @@ def predict(
 
 
 def _frame(outputs: Any, model: Any, dataset: Dataset, classes: Any, missing: BoolArray) -> Any:
-    arrays = {name: np.asarray(array)[: len(dataset)] for name, array in _named(outputs, model, dataset)}
+    arrays = {name: _rows(name, array, len(dataset)) for name, array in _named(outputs, model, dataset)}
     names = class_names(model, dataset, classes, {name: array.shape[1:] for name, array in arrays.items()})
     columns: dict[str, AnyArray] = {}
     for name, array in arrays.items():
@@ -124,6 +130,19 @@ def _frame(outputs: Any, model: Any, dataset: Dataset, classes: Any, missing: Bo
             raise ConfigError(f"two outputs give a column {twice[0]!r}: name outputs or classes otherwise")
         columns |= made
     return dataset.frame_of(columns, missing)
+
+
+def _rows(name: str, output: Any, num_rows: int) -> AnyArray:
+    """Return what is said of each row, without the rows that the last batch was filled up with."""
+    if isinstance(output, (dict, list, tuple)):
+        raise ConfigError(f"output {name!r} is several: give the model a flat dict of outputs, one a name")
+    array = np.asarray(output)
+    if len(array) < num_rows:
+        raise ConfigError(
+            f"output {name!r} has {len(array)} row(s) for {num_rows} of the data: the model reduces over the batch"
+        )
+    is_known = array.dtype.kind in "biuf"
+    return (array if is_known else array.astype(np.float32))[:num_rows]  # bfloat16, which no frame holds
 
 
 def _check_classes(model: Any, dataset: Dataset, classes: Any) -> None:
@@ -147,7 +166,7 @@ def _loader(data: Any, batch_size: int | None, on_error: Any, max_bad: float | N
         data, structure = data.loader, data.structure
     size = None if batch_size is None else whole_number("batch_size", batch_size, 1)
     if isinstance(data, Dataset):
-        size = min(64 if size is None else size, len(data))
+        size = divisible(min(64 if size is None else size, len(data)))
         most = 0.01 if max_bad is None else max_bad  # as by default in `Dataset.batches`
         return data.batches(size, shuffle=False, last="pad", on_error=on_error, max_bad=most), structure
     if not isinstance(data, Loader):
@@ -159,6 +178,7 @@ def _loader(data: Any, batch_size: int | None, on_error: Any, max_bad: float | N
             f"this loader is rank {data.plan.rank} of {data.plan.world_size}: give each rank its own rows,"
             " predict(model, data.select(rows)), and join the frames"
         )
+    size = divisible(min(data.plan.batch_size if size is None else size, len(data.dataset)))
     return data.in_order(size), structure
 
 

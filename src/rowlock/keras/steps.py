@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from rowlock.keras.converted import converted
+from rowlock.keras.jax_weights import put_back_carried
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,6 +95,7 @@ class StepBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no t
             try:
                 return self._take(index)
             except BaseException as error:
+                put_back_carried()
                 self.last_error = error
                 raise
 

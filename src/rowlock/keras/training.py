@@ -10,7 +10,7 @@ import numpy as np
 
 from rowlock.arguments import whole_number
 from rowlock.errors import ConfigError, IncompleteEpochError
-from rowlock.keras.alike import remember, require_alike
+from rowlock.keras.alike import remember, require_alike, require_one_order
 from rowlock.keras.batches import KerasBatches
 from rowlock.keras.errors import original
 from rowlock.keras.resuming import Resume, SavedRun
@@ -182,7 +182,8 @@ class _Run:
                 verbose=options["verbose"],
                 shuffle=False,
             )
-        except Exception as error:
+        except BaseException as error:
+            watch.kept.put_back()
             cause = original(error, batches, valid)
             if cause is error:
                 raise
@@ -200,8 +201,9 @@ class _Run:
             if made is None or made.batch.step != loader.step:
                 trained = "a batch that it did not ask for" if made is None else f"step {made.batch.step}"
                 raise IncompleteEpochError(
-                    f"Keras trained on {trained}, but step {loader.step} was its turn: this version of Keras"
-                    f" ({keras.__version__}) asks for batches in another way"
+                    f"Keras trained on {trained}, but step {loader.step} was its turn: the loader was iterated"
+                    " elsewhere meanwhile (a callback that reads batches needs a loader of its own), or this version of"
+                    f" Keras ({keras.__version__}) asks for batches in another way"
                 )
             loader.count(made)
 
@@ -233,11 +235,14 @@ def _check(model: Any, train: KerasBatches, valid: KerasBatches | None) -> None:
                 f"{name} has no target to train for: rl.Dataset(..., target=rl.Labels('label')), or rl.Column for a"
                 " quantity"
             )
-        batches.bind_anew(model)
-    if valid is not None and valid.loader is train.loader:
+    train.bind_anew(model)
+    if valid is None:
+        return
+    if valid.loader is train.loader:
         raise ConfigError("train and valid are the same loader: make one of its own, valid.batches(64, shuffle=False)")
-    if valid is not None:
-        require_alike(train, valid)
+    require_alike(train, valid)  # first: a valid of other classes would be told to change the model
+    valid.bind_anew(model)
+    require_one_order(train, valid)
 
 
 def _check_callbacks(callbacks: Any) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 import keras
 
 from rowlock.keras.generators import load_random_state, random_state
+from rowlock.keras.jax_weights import KeptWeights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,8 +52,10 @@ class Watch(keras.callbacks.CallbackList):  # type: ignore[misc] # Keras has no 
         self._num_counted = 0  # batches of this call's epoch
         self._num_steps = schedule.steps_of_epoch  # of an epoch in this call
         self._epochs = range(0)
+        self._was_begun = False  # the first batch of this call
         self._logs: Any = None
         self._averaged_over: list[Any] | None = None
+        self.kept = KeptWeights(model)
         self._random_state: dict[str, Any] = {}  # to go on with, from a call of `fit` until its first batch
         super().__init__(
             listed,
@@ -110,6 +113,7 @@ class Watch(keras.callbacks.CallbackList):  # type: ignore[misc] # Keras has no 
     def begin_phase(self, epochs: range, first: int) -> None:
         """Note that a call of `model.fit` begins, with step `first`."""
         self._epochs = epochs
+        self._was_begun = False
         self._offset = first - self._schedule.first_step(epochs.start)
         self._num_steps = self._schedule.first_step(epochs.start + 1) - self._schedule.first_step(epochs.start)
         self.set_params({**self.params, "steps": self._num_steps})
@@ -139,6 +143,9 @@ class Watch(keras.callbacks.CallbackList):  # type: ignore[misc] # Keras has no 
             load_random_state(self._random_state)
             self._random_state = {}
         super().on_train_batch_begin(batch + self._offset, logs)
+        if not self._was_begun:
+            self.kept.take()
+            self._was_begun = True
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: D102 - as in Callback
         self._trained(batch + 1 - self._num_counted)
