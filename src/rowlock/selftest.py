@@ -169,7 +169,6 @@ def _through_keras(
 
     loader: Loader = data.batches(batch_size, seed=seed, engine=engine)
     batches, model = loader.to_keras(), _echo(keras, data)
-    batches.in_any_order = True  # what the model says is the row itself
     with loader:
         for epoch in range(2):
             told = model.predict(batches, verbose=0)

@@ -231,7 +231,7 @@ def _refuse_accelerate() -> None:
 
 def _refuse_collation() -> None:
     """Refuse a `DataLoader` that would make batches of batches: ``batch_size`` is 1 where nobody says None."""
-    frame: Any = sys._getframe(1)  # noqa: SLF001 - as above
+    frame: Any = sys._getframe(1)  # noqa: SLF001 - nothing else tells who asks
     while frame is not None:
         if frame.f_globals.get("__name__") == "torch.utils.data._utils.fetch":
             if getattr(frame.f_locals.get("self"), "auto_collation", False):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import narwhals as nw
 import numpy as np
+from typing_extensions import override
 
 from rowlock.arguments import nearest, true_or_false, whole_number
 from rowlock.arrays import ArraySpec, one_arrow_array
@@ -93,7 +94,8 @@ class Categories(Input):
         more = "".join(f", {name}={value!r}" for name, (value, usual) in given.items() if value != usual)
         return f"Categories({self.column!r}{more})"
 
-    def open(self, table: Table, name: str) -> CategoryReader:  # noqa: D102 - as in Input
+    @override
+    def open(self, table: Table, name: str) -> CategoryReader:
         series = table.column(self.column)
         missing = np.flatnonzero(series.is_null().to_numpy()) if series.null_count() else np.empty(0, np.int64)
         if len(missing) and self.missing == "raise":
@@ -110,7 +112,8 @@ class Categories(Input):
         if isinstance(reader, CategoryReader):
             self.categories = reader.categories
 
-    def meaning(self, reader: Reader) -> dict[str, Any]:  # noqa: D102 - as in Input
+    @override
+    def meaning(self, reader: Reader) -> dict[str, Any]:
         known = getattr(reader, "categories", self.categories)
         return {"column": self.column, "categories": known, "one_hot": self.one_hot}
 
@@ -170,7 +173,8 @@ class CategoryReader(Reader):
         shape = (len(categories),) if one_hot else ()
         self.spec = ArraySpec(shape, np.dtype(np.float32 if one_hot else np.int32))
 
-    def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:  # noqa: ARG002, D102 - as in Reader
+    @override
+    def gather(self, rows: Int64Array, out: AnyArray, draw: Draw | None) -> None:
         check_rows(rows, len(self._codes))
         codes = self._codes[rows]
         if not self._one_hot:
@@ -249,8 +253,8 @@ def _code_type(num_categories: int) -> type[np.unsignedinteger[Any]]:
 
 
 def _refuse_unknown(blocks: Sequence[Any], categories: tuple[Any, ...], name: str, column: str) -> None:
-    import pyarrow as pa  # noqa: PLC0415 - as above
-    import pyarrow.compute as pc  # noqa: PLC0415 - as above
+    import pyarrow as pa  # noqa: PLC0415 - loaded on first use
+    import pyarrow.compute as pc  # noqa: PLC0415 - loaded on first use
 
     counts = {pair["values"]: pair["counts"] for pair in pc.value_counts(pa.chunked_array(blocks)).to_pylist()}
     shown = ", ".join(f"{value!r} ({count:,} row(s))" for value, count in list(counts.items())[:_SHOWN])

@@ -9,6 +9,7 @@ at the start of every `fit`, `evaluate` and `predict` it asks for the number of 
 
 from __future__ import annotations
 
+import logging
 import threading
 from operator import length_hint
 from typing import TYPE_CHECKING, Any, Self
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from rowlock.loader import Loader
 
 __all__ = ["KerasBatches"]
+
+_LOG = logging.getLogger("rowlock")
 
 NUM_PROBED = 2
 """Most batches that Keras takes before training and asks for again."""
@@ -58,12 +61,7 @@ class KerasBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
     loader : Loader
     last_error : Exception or None
         What happened to a batch last: TensorFlow passes only its text on.
-    in_any_order : bool
-        False: ``model.predict`` is refused for batches whose rows are not in the dataset's order. Set it to True where
-        the predictions say themselves which row they are of.
     """
-
-    in_any_order = False
 
     def __init__(self, loader: Loader, *, inputs: Structure = "auto") -> None:
         super().__init__(workers=1, use_multiprocessing=False)
@@ -71,6 +69,7 @@ class KerasBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
         _refuse_unfit(loader)
         self.loader = loader
         self.last_error: BaseException | None = None
+        self._told: set[str] = set()
         self.structure: Structure = inputs
         self.order = tuple(loader.dataset.input_specs)
         self._of_call: Structure = "auto"
@@ -173,7 +172,11 @@ class KerasBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
                 "x and validation_data are the same object, which would train on every other epoch and validate with"
                 " those between: give validation its own, validation_data=valid.batches(64, shuffle=False).to_keras()"
             )
-        _refuse_call(call, self)
+        _refuse_call(call, self.loader)
+        said = _said_of(call, self.loader)
+        if said and call.name not in self._told:
+            self._told.add(call.name)
+            _LOG.warning("Keras' own %s: %s", call.name, said)
         if self.structure == "auto" and len(self.order) == 1:
             self._of_call = structure_of(call.model)
 
@@ -225,36 +228,45 @@ class KerasBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras has no 
         self._num_taken = 0
 
 
-def _refuse_call(call: Call, batches: KerasBatches) -> None:
-    """Refuse what Keras would fail at in other words, or do without one."""
-    loader = batches.loader
+def _refuse_call(call: Call, loader: Loader) -> None:
+    """Refuse what Keras would fail at in other words."""
     if call.name != "predict" and not loader.dataset.target_specs and getattr(call.model, "loss", None) is not None:
         raise ConfigError(
             f"{call.name} compares with a target, and these data have none: rl.Dataset(..., target=rl.Labels('label')),"
             " or rl.Column for a quantity"
         )
-    if call.name != "predict" and getattr(call.model, "compiled", False):
-        check_weights(loader, call.model)
-    if call.name == "predict" and not batches.in_any_order:
-        _refuse_disorder(loader, "the predictions")
 
 
-def _refuse_disorder(loader: Loader, what: str) -> None:
+def _said_of(call: Call, loader: Loader) -> str:
+    """Return what Keras does without a word, and only the user knows whether it is meant."""
+    if call.name == "predict":
+        return _disorder(loader)
+    try:
+        if getattr(call.model, "compiled", False):
+            check_weights(loader, call.model)
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+def _disorder(loader: Loader) -> str:
     plan = loader.plan
-    if plan.shuffle or plan.last == "pad":
-        how = "shuffle=True" if plan.shuffle else "last='pad'"
-        raise ConfigError(
-            f"under {how} {what} would not be those of the rows in their order: batches(..., shuffle=False,"
-            " last='keep'). rowlock.keras.predict takes any loader, and gives a frame with keys"
-        )
+    if not plan.shuffle and plan.last != "pad":
+        return ""
+    how = "shuffle=True" if plan.shuffle else "last='pad'"
+    return (
+        f"under {how} the predictions are not those of the rows in their order:"
+        " batches(..., shuffle=False, last='keep'). rowlock.keras.predict takes any loader, and gives a frame with keys"
+    )
 
 
 def _refuse_unfit(loader: Loader) -> None:
     """Refuse what Keras would get wrong without a word."""
     if loader.on_error == "skip":
         raise ConfigError("Keras wants every epoch of the same steps: on_error='mask' instead of 'skip'")
-    if not loader.dataset.target_specs:
-        _refuse_disorder(loader, "what Keras predicts, and without a target it can only predict,")
+    disorder = "" if loader.dataset.target_specs else _disorder(loader)
+    if disorder:
+        raise ConfigError(f"without a target it can only predict, and {disorder}")
     if keras.backend.backend() == "jax":
         from rowlock.jax import refuse_64_bits  # noqa: PLC0415 - only where it is the backend
 

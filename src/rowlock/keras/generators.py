@@ -76,7 +76,7 @@ def _numpy_state() -> dict[str, AnyArray]:
 
 def _load_numpy(arrays: Mapping[str, AnyArray]) -> None:
     place, has_gauss, gauss = arrays[f"{_NUMPY}.more"].tolist()
-    np.random.set_state(("MT19937", arrays[_NUMPY], int(place), int(has_gauss), gauss))  # noqa: NPY002 - as above
+    np.random.set_state(("MT19937", arrays[_NUMPY], int(place), int(has_gauss), gauss))  # noqa: NPY002 - this very one
 
 
 def _torch_state() -> dict[str, AnyArray]:
@@ -87,7 +87,7 @@ def _torch_state() -> dict[str, AnyArray]:
 
 
 def _load_torch(arrays: Mapping[str, AnyArray]) -> None:
-    import torch  # noqa: PLC0415 - as above
+    import torch  # noqa: PLC0415 - only where it is the backend
 
     for name, array in arrays.items():
         if name == f"{_TORCH}.0":
@@ -107,7 +107,7 @@ def _tensorflow_state() -> dict[str, AnyArray]:
 
 
 def _load_tensorflow(arrays: Mapping[str, AnyArray]) -> None:
-    import tensorflow as tf  # noqa: PLC0415 - as above
+    import tensorflow as tf  # noqa: PLC0415 - only where it is the backend
 
     state, algorithm = arrays[_TENSORFLOW], int(arrays[f"{_TENSORFLOW}.algorithm"])
     made = tf.random.get_global_generator()

@@ -156,7 +156,7 @@ def _head(layer: Any) -> HeadFacts:
 
 
 def _source(tensor: Any) -> Source:
-    return Source(tensor._keras_history.operation.name, tuple(tensor.shape[1:]), tensor.dtype)  # noqa: SLF001 - as above
+    return Source(tensor._keras_history.operation.name, tuple(tensor.shape[1:]), tensor.dtype)  # noqa: SLF001 - the only way from a tensor to what made it
 
 
 def _input_tensors(layer: Any, node: int) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import keras
+from typing_extensions import override
 
 from rowlock.errors import ConfigError
 
@@ -46,13 +47,16 @@ class Stats(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no type
         self._train_seconds = 0.0
         self.advice = ""
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002, D102 - as in Callback
+    @override
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._at_start, self._train_seconds = self._loader.stats(), 0.0
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002, D102 - as above
+    @override
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._before, self._began = self._loader.stats(), time.perf_counter()
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002, D102 - as above
+    @override
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         seconds = time.perf_counter() - self._began  # validation included: its batches are made by the same threads
         self._train_seconds += seconds
         if logs is not None and seconds:
@@ -60,7 +64,8 @@ class Stats(keras.callbacks.Callback):  # type: ignore[misc] # Keras has no type
             logs["rows_per_second"] = self._num_rows() / seconds
             logs["wait_share"] = min(1.0, waited / seconds)
 
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002, D102 - as above
+    @override
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         whole = self._loader.stats() - self._at_start
         self.advice = replace(whole, elapsed_seconds=self._train_seconds).advice
 

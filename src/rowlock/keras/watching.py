@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 import keras
+from typing_extensions import override
 
 from rowlock.keras.generators import load_random_state, random_state
 from rowlock.keras.jax_weights import KeptWeights
@@ -122,13 +123,16 @@ class Watch(keras.callbacks.CallbackList):  # type: ignore[misc] # Keras has no 
                 variable.assign(value)
             self._averaged_over = None
 
-    def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002, D102 - as in Callback; see on_run_begin
+    @override
+    def on_train_begin(self, logs: Any = None) -> None:
         return
 
-    def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002, D102 - as in Callback; see on_run_end
+    @override
+    def on_train_end(self, logs: Any = None) -> None:
         return
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: D102 - as in Callback
+    @override
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         if self._random_state and not self._offset:
             load_random_state(self._random_state)
         super().on_epoch_begin(epoch, logs)
@@ -138,7 +142,8 @@ class Watch(keras.callbacks.CallbackList):  # type: ignore[misc] # Keras has no 
         if self._saved is not None and self._offset:  # its beginning was in another life: undo what it did again
             self._saved.restore_within_epoch()
 
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:  # noqa: D102 - as in Callback
+    @override
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         if self._random_state:
             load_random_state(self._random_state)
             self._random_state = {}
@@ -147,14 +152,16 @@ class Watch(keras.callbacks.CallbackList):  # type: ignore[misc] # Keras has no 
             self.kept.take()
             self._was_begun = True
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: D102 - as in Callback
+    @override
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self._trained(batch + 1 - self._num_counted)
         self._num_counted = batch + 1
         super().on_train_batch_end(batch + self._offset, logs)
         if self._saved is not None:
             self._saved.after_step(logs)
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: D102 - as in Callback
+    @override
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         super().on_epoch_end(epoch, logs)
         self._offset, self._logs = 0, logs
         if self._saved is not None:
