@@ -308,7 +308,7 @@ def test_columns_are_mapped_and_not_held(table):
     keys = Table(table).keys("object_id")
     path = next(path for path in cache_of(table))
     assert str(path) in Path("/proc/self/maps").read_text()
-    assert keys.data.flags.writeable is False
+    assert keys.text.data.flags.writeable is False
 
 
 def test_an_index_that_pandas_stored_gives_row_numbers(frame, tmp_path):
