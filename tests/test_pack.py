@@ -181,6 +181,14 @@ def test_fractions_in_csv_are_refused_as_those_of_frames_are(tmp_path, store):
     assert rl.pack(tmp_path / "f.csv", store, dtype="int8")[:].tolist() == [[1, 3]]
 
 
+def test_an_id_with_leading_zeros_is_no_feature_and_leaves_no_store(tmp_path, store):
+    (tmp_path / "f.csv").write_text("id,f0\n085,1.5\n212,2.5\n")
+    with pytest.raises(ConfigError, match=r"column 'id' has '085' in row 0.*key='id'"):
+        rl.pack(tmp_path / "f.csv", store)
+    assert not store.exists()
+    assert rl.pack(tmp_path / "f.csv", store, key="id").by_key(["212", "085"]).tolist() == [[2.5], [1.5]]
+
+
 def test_errors_name_the_store_and_not_where_it_is_built(store):
     blocks = [(["a", "b"], numbered(2)), (["c", "a"], numbered(2))]
     with pytest.raises(RepeatedKeysError, match=rf"was written to {store}\. ") as caught:
