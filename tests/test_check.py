@@ -240,6 +240,23 @@ def test_rows_left_out_and_rows_of_a_store_that_nobody_uses_are_told(frame, stor
     assert "1 of 24 rows of the store" in one(report, "unused-rows").message
 
 
+def test_a_store_without_keys_beside_a_key_is_a_warning(tmp_path, frame, table, store, rng):
+    bare = tmp_path / "bare.zarr"
+    rl.FeatureStore.write(bare, rng.normal(size=(NUM_ROWS, 2)).astype(np.float32)).close()
+    words = ("--features", str(bare), "--key", "id", "--seconds", "0")
+    result = run(table, *words, "--json")
+    (finding,) = [one for one in json.loads(result.stdout)["findings"] if one["check"] == "joined-by-position"]
+    assert (result.exit_code, finding["severity"], finding["count"]) == (0, "warning", NUM_ROWS), result.output
+    assert "another row's features" in finding["message"]
+    assert "--key id" in finding["advice"]
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("warning: 'features': ")
+    assert "another row's features" in line
+    assert run(table, *words, "--strict").exit_code == 1
+    assert "joined-by-position" not in run(table, "--features", str(store), "--key", "id", "--json").stdout
+    assert not found(checked(dataset(frame, bare, key=None)), "joined-by-position")
+
+
 def test_repeated_keys_are_a_note_that_says_how_to_split(frame):
     frame.loc[5, "id"] = "k04"
     finding = one(checked(dataset(frame)), "repeated-keys")

@@ -513,7 +513,7 @@ def test_the_command_says_what_was_left_out_and_asks_for_the_key(tmp_path, store
     data.sample(frac=1, random_state=0).to_parquet(tmp_path / "f.parquet")
     code, _, errors = command(tmp_path / "f.parquet", store)
     assert code == 0
-    assert [line.split(": ")[0] for line in errors.splitlines()] == ["note", "note"]
+    assert [line.split(": ")[0] for line in errors.splitlines()] == ["note", "warning"]
     assert "__index_level_0__ is pandas' index" in errors
     assert "no key was named: rows will be joined by number; is 'object_id' the key?" in errors
     assert "--key object_id" in errors

@@ -431,6 +431,17 @@ def test_csv_lines_that_do_not_fit_are_refused(tmp_path, text):
         everything(open_source(tmp_path / "t.csv"))
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
+def test_csv_in_another_encoding_is_not_called_damaged(tmp_path, suffix):
+    path = tmp_path / f"t{suffix}"
+    for text, where in (("id,x\na,1\ncaf\xe9,2\n", "line 3, column 'id'"), ("id,gr\xf6\xdfe\na,1\n", "line 1")):
+        data = text.encode("latin-1")
+        path.write_bytes(gzip.compress(data) if suffix == ".csv.gz" else data)
+        with pytest.raises(SourceError, match=rf"not written in UTF-8: {where}.*save it as UTF-8") as caught:
+            everything(open_source(path, key="id"))
+        assert "is damaged, cut off" not in str(caught.value)
+
+
 # archives and folders
 
 

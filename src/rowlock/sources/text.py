@@ -10,9 +10,10 @@ import numpy as np
 from rowlock.errors import ConfigError, KeyTypeError, SourceError
 from rowlock.keys import Keys
 from rowlock.sources.arrow import dense
-from rowlock.sources.base import RowSource, block_rows, reading
+from rowlock.sources.base import RowSource, block_rows
 from rowlock.sources.choice import Choice
 from rowlock.sources.csv_codes import CodeWatch, is_whole_number
+from rowlock.sources.csv_encoding import reading_csv
 from rowlock.sources.csv_header import require_header
 
 if TYPE_CHECKING:
@@ -64,14 +65,14 @@ class CsvFile(RowSource):
         whole = dtype is not None and np.dtype(dtype).kind in "iu"
         self.dtype = np.dtype(np.int64 if whole else np.float64)
         require_header(path, key, columns)
-        with reading(self.address), self._stream({}, None) as first:
+        with reading_csv(self._path), self._stream({}, None) as first:
             schema = first.schema
-        watch = self._watch(schema.names)
+            self._names: list[str] = schema.names
+        watch = self._watch(self._names)
         watch.look(_READ_BYTES)
         watch.close()
         self._choice: Choice = self._choose(schema, key, columns, watch.marked)
         watch.require_numbers(self._choice.features)
-        self._names = schema.names
         self.columns, self.num_columns = self._choice.features, len(self._choice.features)
         self.others = self._choice.others
         self.key_name = key
@@ -137,11 +138,11 @@ class CsvFile(RowSource):
         return self._rows(types)
 
     def _rows(self, types: dict[str, Any]) -> Iterator[Any]:
-        with reading(self.address):
+        with reading_csv(self._path):
             batches = self._stream(types, list(types))
         with batches:
             while True:
-                with reading(self.address):
+                with reading_csv(self._path):
                     batch = next(batches, None)
                 if batch is None:
                     return
