@@ -240,6 +240,17 @@ def test_rows_left_out_and_rows_of_a_store_that_nobody_uses_are_told(frame, stor
     assert "1 of 24 rows of the store" in one(report, "unused-rows").message
 
 
+def test_rows_that_lack_only_their_target_count_as_rows_of_the_store_that_the_table_has(table, store, frame):
+    frame.loc[[2, 9], "label"] = None
+    frame.loc[5, "id"] = "unknown"
+    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), table)
+    result = run(table, "--features", f"f={store}", "--key", "id", "--target", "label", "--missing", "drop", "--json")
+    told = [one["message"] for one in json.loads(result.stdout)["findings"] if one["check"] == "unused-rows"]
+    assert told == ["1 of 24 rows of the store are not in the table"], result.output
+    half = checked(dataset(frame.assign(label="cat"), store, missing="drop").select(range(9)))
+    assert one(half, "unused-rows").count == 1
+
+
 def test_a_store_without_keys_beside_a_key_is_a_warning(tmp_path, frame, table, store, rng):
     bare = tmp_path / "bare.zarr"
     rl.FeatureStore.write(bare, rng.normal(size=(NUM_ROWS, 2)).astype(np.float32)).close()
