@@ -47,7 +47,7 @@ def place(tmp_path, monkeypatch):
 
 CASES = [
     ("check t.csv --features f=some.zarr --key key", "leave these rows out of the table, or say --missing drop"),
-    ("look t.csv --features f=some.zarr --key key", "Add them to the store, or leave these rows out of the table."),
+    ("look t.csv --features f=some.zarr --key key", "leave these rows out of the table, or say --missing drop"),
     ("check t.csv --features f=some.zarr", "the column that holds them: --key key"),
     ("look t.csv --features f=some.zarr", "the column that holds them: --key key"),
     ("check t.csv --features f=other.zarr --key key", "say so: --join NAME=key"),
