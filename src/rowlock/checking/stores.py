@@ -84,7 +84,7 @@ def joined_by_position(subject: Subject) -> Iterator[Finding]:
                 " another order, each would get another row's features",
                 len(stored.part.rows),
                 opened.label,
-                f"pack it with its keys: rowlock pack SOURCE STORE --key {key}, or rl.pack(..., keys=...)",
+                f"pack it with its keys: rowlock pack SOURCE STORE --key {key}",
             )
 
 
