@@ -240,6 +240,34 @@ def test_rows_left_out_and_rows_of_a_store_that_nobody_uses_are_told(frame, stor
     assert "1 of 24 rows of the store" in one(report, "unused-rows").message
 
 
+def test_rows_that_lack_only_their_target_count_as_rows_of_the_store_that_the_table_has(table, store, frame):
+    frame.loc[[2, 9], "label"] = None
+    frame.loc[5, "id"] = "unknown"
+    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), table)
+    result = run(table, "--features", f"f={store}", "--key", "id", "--target", "label", "--missing", "drop", "--json")
+    told = [one["message"] for one in json.loads(result.stdout)["findings"] if one["check"] == "unused-rows"]
+    assert told == ["1 of 24 rows of the store are not in the table"], result.output
+    half = checked(dataset(frame.assign(label="cat"), store, missing="drop").select(range(9)))
+    assert one(half, "unused-rows").count == 1
+
+
+def test_a_store_without_keys_beside_a_key_is_a_warning(tmp_path, frame, table, store, rng):
+    bare = tmp_path / "bare.zarr"
+    rl.FeatureStore.write(bare, rng.normal(size=(NUM_ROWS, 2)).astype(np.float32)).close()
+    words = ("--features", str(bare), "--key", "id", "--seconds", "0")
+    result = run(table, *words, "--json")
+    (finding,) = [one for one in json.loads(result.stdout)["findings"] if one["check"] == "joined-by-position"]
+    assert (result.exit_code, finding["severity"], finding["count"]) == (0, "warning", NUM_ROWS), result.output
+    assert "another row's features" in finding["message"]
+    assert "--key id" in finding["advice"]
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("warning: 'features': ")
+    assert "another row's features" in line
+    assert run(table, *words, "--strict").exit_code == 1
+    assert "joined-by-position" not in run(table, "--features", str(store), "--key", "id", "--json").stdout
+    assert not found(checked(dataset(frame, bare, key=None)), "joined-by-position")
+
+
 def test_repeated_keys_are_a_note_that_says_how_to_split(frame):
     frame.loc[5, "id"] = "k04"
     finding = one(checked(dataset(frame)), "repeated-keys")

@@ -90,6 +90,13 @@ def photographs(folder):
             Image.fromarray(pixels).save(folder / f"{label}.{number}.jpg")
 
 
+def test_every_page_that_installs_does_so_alike():
+    lines = {page: [line for line in console_lines(page) if ".[keras" in line] for page in PAGES}
+    assert {page for page, found in lines.items() if found} >= {"README.md", "start.md", "tutorial.md"}
+    (line,) = {line for found in lines.values() for line in found}
+    assert line == "pip install -c constraints.txt '.[keras,tensorflow,plot]' pandas"
+
+
 @pytest.mark.slow
 @pytest.mark.framework
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the frameworks' own

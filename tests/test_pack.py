@@ -181,6 +181,14 @@ def test_fractions_in_csv_are_refused_as_those_of_frames_are(tmp_path, store):
     assert rl.pack(tmp_path / "f.csv", store, dtype="int8")[:].tolist() == [[1, 3]]
 
 
+def test_an_id_with_leading_zeros_is_no_feature_and_leaves_no_store(tmp_path, store):
+    (tmp_path / "f.csv").write_text("id,f0\n085,1.5\n212,2.5\n")
+    with pytest.raises(ConfigError, match=r"column 'id' has '085' in row 0.*key='id'"):
+        rl.pack(tmp_path / "f.csv", store)
+    assert not store.exists()
+    assert rl.pack(tmp_path / "f.csv", store, key="id").by_key(["212", "085"]).tolist() == [[2.5], [1.5]]
+
+
 def test_errors_name_the_store_and_not_where_it_is_built(store):
     blocks = [(["a", "b"], numbered(2)), (["c", "a"], numbered(2))]
     with pytest.raises(RepeatedKeysError, match=rf"was written to {store}\. ") as caught:
@@ -505,7 +513,7 @@ def test_the_command_says_what_was_left_out_and_asks_for_the_key(tmp_path, store
     data.sample(frac=1, random_state=0).to_parquet(tmp_path / "f.parquet")
     code, _, errors = command(tmp_path / "f.parquet", store)
     assert code == 0
-    assert [line.split(": ")[0] for line in errors.splitlines()] == ["note", "note"]
+    assert [line.split(": ")[0] for line in errors.splitlines()] == ["note", "warning"]
     assert "__index_level_0__ is pandas' index" in errors
     assert "no key was named: rows will be joined by number; is 'object_id' the key?" in errors
     assert "--key object_id" in errors

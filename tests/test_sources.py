@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pickle
+import re
 import sys
 import warnings
 import zipfile
@@ -296,6 +297,42 @@ def test_csv_numbers_may_become_fractions_after_megabytes_of_whole_ones(tmp_path
     assert rows.shape == (1_500_001, 1)
 
 
+@pytest.mark.parametrize(
+    "code", ["007", "-007", "00", '"007"', " 007", "007.5", "+5", "1" * 20, str(2**63), "1234567890123456.5"]
+)
+def test_csv_codes_that_look_like_numbers_are_no_features(tmp_path, code):
+    (tmp_path / "t.csv").write_text(f"id,zip,x\na,1,2\nb,{code},3\n")
+    shown = re.escape(repr(code.strip('"')))
+    for columns in (None, ["zip", "x"]):
+        with pytest.raises(ConfigError, match=rf"'zip' has {shown} in row 1 \(near line 3\).*--columns.*--key zip"):
+            everything(open_source(tmp_path / "t.csv", key="id", columns=columns))
+    assert everything(open_source(tmp_path / "t.csv", key="id", columns=["x"]))[1].tolist() == [[2], [3]]
+    keys, rows = everything(open_source(tmp_path / "t.csv", key="zip", columns=["x"]))
+    assert (keys, rows.tolist()) == (["1", code.strip('"')], [[2], [3]])
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+def test_csv_codes_are_found_wherever_they_are(tmp_path, suffix, dtype):
+    data = ("x,note,y\n" + '1,"0,\t007",2\n' * 1_200_000 + "1,a,008\n").encode()
+    path = tmp_path / f"t{suffix}"
+    path.write_bytes(gzip.compress(data, 1) if suffix == ".csv.gz" else data)
+    with pytest.raises(ConfigError, match=r"column 'y' has '008' in row 1,200,000 \(near line 1,200,002\)"):
+        everything(open_source(path, columns=["x", "y"], dtype=dtype))
+    assert len(everything(open_source(path, columns=["x"], dtype=dtype))[1]) == 1_200_001
+
+
+@pytest.mark.parametrize(
+    "text", ["0", "-0", "0.5", "-0.5", ".5", "5.", "1e-05", "1e+05", " 2", "0.1234567890123456789", "NA", "", '"3"',
+             str(2**63 - 1), str(-(2**63)), "123456789012345.5"]
+)  # fmt: skip
+def test_csv_numbers_are_features_however_they_are_written(tmp_path, text):
+    (tmp_path / "t.csv").write_text(f"00,x\r\n1,2\r\n3,{text}\r\n")
+    found = everything(open_source(tmp_path / "t.csv"))[1][1, 1]
+    plain = text.strip('"')
+    assert found == float(plain) if plain not in ("", "NA") else np.isnan(found)
+
+
 def test_csv_whole_numbers_are_exact_for_a_store_of_whole_numbers(tmp_path):
     (tmp_path / "t.csv").write_text(f"x\n{2**53 + 1}\n-4\n")
     _, rows = everything(open_source(tmp_path / "t.csv", dtype="int64"))
@@ -392,6 +429,17 @@ def test_csv_lines_that_do_not_fit_are_refused(tmp_path, text):
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises((SourceError, ConfigError)):
         everything(open_source(tmp_path / "t.csv"))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
+def test_csv_in_another_encoding_is_not_called_damaged(tmp_path, suffix):
+    path = tmp_path / f"t{suffix}"
+    for text, where in (("id,x\na,1\ncaf\xe9,2\n", "line 3, column 'id'"), ("id,gr\xf6\xdfe\na,1\n", "line 1")):
+        data = text.encode("latin-1")
+        path.write_bytes(gzip.compress(data) if suffix == ".csv.gz" else data)
+        with pytest.raises(SourceError, match=rf"not written in UTF-8: {where}.*save it as UTF-8") as caught:
+            everything(open_source(path, key="id"))
+        assert "is damaged, cut off" not in str(caught.value)
 
 
 # archives and folders

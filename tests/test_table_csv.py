@@ -237,10 +237,11 @@ def test_a_csv_that_changes_while_it_is_used_is_refused(path):
         (b"a,b\n", ConfigError, "has a header line and no rows"),
         (b"a,b\n1,2,3\n", SourceError, "Expected 2 columns, got 3"),
         (b"a,a\n1,2\n", ConfigError, "two columns of one name: 'a'"),
-        (b"a;b\n1;2\n", ConfigError, "is it separated by ';'"),
+        (b"a;b\n1;2\n", ConfigError, r"is it separated by ';'.*write it with commas.*as Parquet.*sep=';'"),
         (b"1,2\n3,4\n", ConfigError, "has no header"),
         (b"a,\n0,1\n", ConfigError, "column 2 has no name"),
-        (b"a,b\n\xff,1\n", SourceError, "UTF8"),
+        (b"a,b\n1,\xe9t\xe9\n", SourceError, r"not written in UTF-8: line 2, column 'b' \('été',.*save it as UTF-8"),
+        ("größe,b\n1,2\n".encode("latin-1"), SourceError, r"not written in UTF-8: line 1 \('größe',.*save it as UTF-8"),
     ],
 )
 def test_a_csv_that_would_be_misread_is_refused_with_what_to_do(path, content, kind, message):

@@ -115,12 +115,20 @@ def test_the_same_picture_with_other_labels_is_told_whatever_the_kind_of_target(
 def test_rows_without_a_target_are_left_out_and_the_rows_asked_for_stay_those_of_the_table(table):
     kinds = [None if number < 4 else "cat" if number % 2 else "dog" for number in range(NUM_ROWS)]
     table.with_columns(kind=pl.Series(kinds)).write_parquet("t.parquet")
-    looked = run("look", "--target", "kind", "--rows", "4,5")
-    assert looked.exit_code == 0, looked.output
-    assert "4 of 60 rows have no value in kind and are left out" in looked.output
-    refused = run("look", "--target", "kind", "--rows", "2", "--overwrite")
+    for command in (("look",), ("bench", "--seconds", "1", "--no-reference")):
+        strict = run(*command, "--target", "kind")
+        assert (strict.exit_code, "4 of 60 rows have no value in kind" in strict.output) == (2, True)
+        assert "--missing drop leaves them out" in strict.output
+        lenient = run(
+            *command, "--target", "kind", "--missing", "drop", "--overwrite" if "look" in command else "--json"
+        )
+        assert lenient.exit_code == 0, lenient.output
+        assert "4 of 60 rows have no value in kind and are left out" in lenient.output
+    drop = ("look", "--target", "kind", "--missing", "drop", "--overwrite")
+    assert run(*drop, "--rows", "4,5").exit_code == 0
+    refused = run(*drop, "--rows", "2")
     assert (refused.exit_code, "row 2 has no value in kind" in refused.output) == (2, True)
-    assert run("bench", "--target", "kind", "--seconds", "1", "--no-reference").exit_code == 0
+    assert "the table has rows 0 to 59" in run(*drop, "--rows", "60").output
     checked = run("check", "--target", "kind", "--json", "--seconds", "0")
     findings = json.loads(checked.stdout)["findings"]
     assert {"missing-values"} == {finding["check"] for finding in findings if finding["severity"] == "error"}
@@ -134,3 +142,26 @@ def test_a_target_that_cannot_be_hides_no_other_finding_of_a_check(table, target
     assert checked.exit_code == 1
     assert {finding["check"] for finding in findings} == {"not-opened", "missing-values"}
     assert message in next(finding["message"] for finding in findings if finding["check"] == "not-opened")
+
+
+def test_rows_whose_key_a_store_lacks_are_refused_or_left_out_in_looking_and_measuring_as_in_training(table):
+    keys = [f"k{number}" for number in range(NUM_ROWS)]
+    kinds = [None if number < 4 else "cat" if number % 2 else "dog" for number in range(NUM_ROWS)]
+    table.with_columns(id=pl.Series(keys), kind=pl.Series(kinds)).write_parquet("t.parquet")
+    stored = [key for key in keys if key not in {"k3", "k7"}]
+    rl.FeatureStore.write("s.zarr", np.ones((len(stored), 2), np.float32), keys=stored, key_name="id").close()
+    words = ("--target", "kind", "--features", "s.zarr", "--key", "id")
+    for command in (("look", "-o", "s.png"), ("bench", "--seconds", "1", "--no-reference")):
+        strict = run(*command, "--features", "s.zarr", "--key", "id")
+        assert (strict.exit_code, "--missing drop" in strict.output) == (2, True), strict.output
+        lenient = run(*command, *words, "--missing", "drop")
+        assert lenient.exit_code == 0, lenient.output
+        assert "features: 1 of 60 rows have a key that the store lacks and are left out" in lenient.output
+    drop = ("look", *words, "--missing", "drop", "--overwrite")
+    assert "row 7 has a key that a store lacks" in run(*drop, "--rows", "7").output
+    assert run(*drop, "--rows", "8", "-o", "s.png").exit_code == 0
+    pl.read_parquet("t.parquet").filter(pl.col("kind").is_not_null() & (pl.col("id") != "k7")).write_parquet(
+        "t.parquet"
+    )
+    assert run("look", *words, "--rows", "3", "-o", "same.png").exit_code == 0  # row 8, without the five before it
+    assert Path("s.png").read_bytes() == Path("same.png").read_bytes()

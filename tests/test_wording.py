@@ -38,6 +38,9 @@ def place(tmp_path, monkeypatch):
     frame.to_csv("t.csv", index=False)
     frame.assign(path="https://images.example.org/" + frame["path"]).to_csv("urls.csv", index=False)
     frame.assign(price=[*rows[:59], "dear"]).to_csv("mixed.csv", index=False)
+    frame.assign(label=[None, *frame["label"][1:]]).to_csv("gaps.csv", index=False)
+    pd.DataFrame({"id": [f"k{row}" for row in range(300)]}).to_csv("many.csv", index=False)
+    rl.FeatureStore.write("bare.zarr", np.ones((60, 2), np.float32)).close()
     matrix = np.ones((40, 2), np.float32)
     rl.FeatureStore.write("some.zarr", matrix, keys=frame["key"][:40])
     rl.FeatureStore.write("other.zarr", matrix, keys=frame["key"][:40].rename("object_id"))
@@ -47,7 +50,7 @@ def place(tmp_path, monkeypatch):
 
 CASES = [
     ("check t.csv --features f=some.zarr --key key", "leave these rows out of the table, or say --missing drop"),
-    ("look t.csv --features f=some.zarr --key key", "Add them to the store, or leave these rows out of the table."),
+    ("look t.csv --features f=some.zarr --key key", "leave these rows out of the table, or say --missing drop"),
     ("check t.csv --features f=some.zarr", "the column that holds them: --key key"),
     ("look t.csv --features f=some.zarr", "the column that holds them: --key key"),
     ("check t.csv --features f=other.zarr --key key", "say so: --join NAME=key"),
@@ -59,6 +62,10 @@ CASES = [
     ("check t.csv --columns x --type x=int", "but --type says 'int'"),
     ("pack t.csv some.zarr --key key --columns x", "or replace it with --overwrite"),
     ("pack t.csv o.zarr", "with --key"),
+    ("check many.csv --columns id", "more than the 256 that a column may have"),
+    ("look many.csv --columns id", "Leave it out of --columns, or join rare values to one in the table"),
+    ("check t.csv --features f=bare.zarr --key key --strict", "rowlock pack SOURCE STORE --key key"),
+    ("look gaps.csv --columns x --target label", "--missing drop leaves them out"),
     ("info t.csv", "rowlock pack makes one"),
     ("pack t.csv o.zarr --columns x,x", "--columns names"),
     ("train t.csv --columns x --target label --epochs 0", "--epochs must be at least 1"),

@@ -51,12 +51,12 @@ def repeated_keys(subject: Subject) -> Iterator[Finding]:
 
 
 def unused_rows(subject: Subject) -> Iterator[Finding]:
-    """Find stores with rows that no row of the table refers to."""
+    """Find stores with rows that no row of the table refers to, be it one that is left out or of another part."""
     for stored in subject.stores:
         column = getattr(stored.opened.what, "key", None) or stored.part.table.key
         if stored.store is None or stored.opened.reader is None or stored.store.key_kind is None or column is None:
             continue
-        places = stored.store.find(stored.part.table.keys(column).take(stored.part.rows))
+        places = stored.store.find(stored.part.table.keys(column))
         num_unused = stored.store.num_rows - len(np.unique(places[places >= 0]))
         if num_unused:
             yield Finding(

@@ -41,6 +41,7 @@ CHECKS: Final[dict[str, Callable[[Subject], Iterator[Finding]]]] = {
     "labels of the parts": labels.labels_of_parts,
     "repeated keys": keys.repeated_keys,
     "rows in several parts": splits.shared_rows,
+    "stores without keys": stores.joined_by_position,
     "rows left out": opening.left_out,
     "rows of stores that are not used": keys.unused_rows,
     "store columns": store_columns.store_columns,

@@ -9,6 +9,7 @@ from rowlock.checking.report import Example, Finding
 from rowlock.checking.subject import NUM_EXAMPLES
 from rowlock.errors import RowlockError, StoreError
 from rowlock.inputs import Features
+from rowlock.inputs.features import FeatureReader
 from rowlock.store import FeatureStore
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from rowlock.checking.subject import OpenedInput, Part, Subject
 
-__all__ = ["Stored", "damaged", "dear_sources", "stores_of"]
+__all__ = ["Stored", "damaged", "dear_sources", "joined_by_position", "stores_of"]
 
 
 class Stored(NamedTuple):
@@ -64,6 +65,27 @@ def damaged(subject: Subject) -> Iterator[Finding]:
                     stored.opened.label,
                     "store.update_statistics() makes them",
                 )
+
+
+def joined_by_position(subject: Subject) -> Iterator[Finding]:
+    """Find sources without keys beside a table that has some: another order of its rows would be another's features."""
+    for stored in subject.stores:
+        opened, key = stored.opened, stored.part.table.key
+        reader = getattr(opened.reader, "raw", opened.reader)
+        source = getattr(opened.what, "source", None)
+        if key is None or not isinstance(reader, FeatureReader) or not isinstance(source, str | FeatureStore):
+            continue
+        if not reader.is_joined_by_key:
+            where = source if isinstance(source, str) else source.path
+            yield Finding(
+                "joined-by-position",
+                "warning",
+                f"{where} has no keys: its rows are joined by position, not by {key!r}. In a table with its rows in"
+                " another order, each would get another row's features",
+                len(stored.part.rows),
+                opened.label,
+                f"pack it with its keys: rowlock pack SOURCE STORE --key {key}",
+            )
 
 
 def dear_sources(subject: Subject) -> Iterator[Finding]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rowlock.cli.choices import Missing
 from rowlock.cli.commands import examples
-from rowlock.cli.data_options import DataOptions, takes_data
-from rowlock.cli.left_out import say_left_out
+from rowlock.cli.data_options import MISSING_HELP, DataOptions, takes_data
+from rowlock.cli.left_out import say_left_out, say_unjoined
 from rowlock.cli.terminal import console, errors
 from rowlock.cli.wording import in_options
 
@@ -29,6 +31,7 @@ def bench(
     data: DataOptions,
     seconds: Annotated[float, typer.Option(min=1, help="For all measurements together.")] = 20.0,
     batch_size: Annotated[int, typer.Option(min=1, help="Rows a batch.")] = 64,
+    missing: Annotated[Missing, typer.Option(help=MISSING_HELP)] = Missing.raise_,
     reference: Annotated[
         bool, typer.Option("--reference/--no-reference", help="Plain Keras and PyTorch loops beside it.")
     ] = True,
@@ -42,9 +45,12 @@ def bench(
     from rowlock.benching.text import renderable
 
     def make(cache: str | None) -> rl.Dataset:
-        return data.dataset(missing="drop", cache=cache)
+        return data.dataset(missing=missing.value, cache=cache)
 
-    say_left_out(data)
+    say_left_out(data, missing)
+    if missing is Missing.drop and data.stores:
+        with closing(make(None)) as dataset:
+            say_unjoined(data, dataset)
     with errors.status("measuring") as status:
         found = run(
             make,

@@ -19,6 +19,7 @@ from rowlock.errors import (
     StoreLockedError,
     StoreNotFoundError,
 )
+from rowlock.notes import showing_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +63,8 @@ class Group(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
         try:
-            return super().invoke(ctx)
+            with showing_warnings(errors, in_options):
+                return super().invoke(ctx)
         except BrokenPipeError:
             silence()
             raise typer.Exit(PIPE_CLOSED) from None

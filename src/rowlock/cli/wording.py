@@ -47,6 +47,9 @@ WORDS: Final = (
     ("class_weights='balanced' and sampling='balanced'", "--class-weights balanced and --sampling balanced"),
     ('batches(..., sampling="balanced") or class weights help',
      "rowlock train --sampling balanced or --class-weights balanced helps"),
+    ("max_categories=<count>", "the <count> that a column may have"),
+    ("Leave it out, or join rare values to one; or name the categories, or a larger max_categories",
+     "Leave it out of --columns, or join rare values to one in the table; or encode them as numbers, also in a store"),
     ("leave them out with columns=", "leave them out: rowlock pack --columns"),
 )  # fmt: skip
 """As Python says it, and as an option; the same ``<word>`` stands for a value on both sides."""

@@ -217,6 +217,11 @@ class FeatureReader(Reader):
             error.row = _first(rows, places, error.rows)
             raise
 
+    @property
+    def is_joined_by_key(self) -> bool:
+        """Whether rows are found by key; else by number, or in their order."""
+        return self._keys is not None
+
     def in_stored_order(self, rows: Int64Array) -> Int64Array:
         """Return rows of the table in the order in which the matrix has them."""
         return rows[np.argsort(self._places[rows], kind="stable")]

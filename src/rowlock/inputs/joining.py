@@ -56,7 +56,11 @@ def require_no_other_key(features: Features, matrix: Any, table: Table, name: st
             " the frame's index, say which columns are features: columns=[...]."
         )
     how = "in their order, as the table has no index" if table.index() is None else "by the frame's index as row number"
-    _log.warning("%r: %s has no keys: its rows are joined %s, not by %r", name, matrix.address, how, table.key)
+    _log.warning(
+        "%r: %s has no keys: its rows are joined %s, not by %r. In a table with its rows in another order,"
+        " each would get another row's features. Pack it with its keys: rowlock pack SOURCE STORE --key %s.",
+        name, matrix.address, how, table.key, table.key,
+    )  # fmt: skip
 
 
 def rows_by_key(features: Features, matrix: Any, table: Table, keys: Keys, column: str, name: str) -> AnyArray:

@@ -22,9 +22,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _SURELY_COUNTED = 4  # names 0, 1, 2, 3, ... are what pandas calls columns without names; no row of data counts so far
 
 
-def require_header(
-    path: Path, key: str | None, columns: Sequence[str | int] | None, *, may_have_index: bool = False
-) -> None:
+def require_header(path: Path, key: str | None, columns: Sequence[str | int] | None, *, is_table: bool = False) -> None:
     """Refuse a header that is none, or whose columns are not separated by commas or have no names.
 
     Parameters
@@ -32,8 +30,9 @@ def require_header(
     path : Path
     key, columns
         As the user gave them: who names columns knows that they are names.
-    may_have_index : bool
-        The first column needs no name: pandas writes an index so, and nobody takes it for data.
+    is_table : bool
+        It is read as a table and not as features: other things help then. Its first column needs no name: pandas writes
+        an index so, and nobody takes it for data.
 
     Raises
     ------
@@ -44,26 +43,40 @@ def require_header(
     for separator, called in _SEPARATORS.items():
         if len(names) == 1 and separator in names[0]:
             raise ConfigError(
-                f"{path} has one column, {names[0][:60]!r}: is it separated by {called}? Only commas are read here; use"
-                f" pandas.read_csv(sep={separator!r}) (and decimal=',' where numbers are written so) and give the frame"
-                " to rl.pack."
+                f"{path} has one column, {names[0][:60]!r}: is it separated by {called}? Only commas are read here;"
+                f" {_cure(path, separator, is_table=is_table)}"
             )
     if columns is not None:
         return
     if names and all(map(_NUMBER.fullmatch, names)) and not _counts(names):
         raise ConfigError(
-            f"{path} has no header: its first line is all numbers, {', '.join(names[:4])}. Add a line of names; or use"
-            " pandas.read_csv(header=None) and give the frame. If these are names, choose columns with"
-            " columns= (--columns)."
+            f"{path} has no header: its first line is all numbers, {', '.join(names[:4])}. Add a line of names"
+            + (
+                "."
+                if is_table
+                else "; or use pandas.read_csv(header=None) and give the frame. If these are names, choose columns with"
+                " columns= (--columns)."
+            )
         )
     unnamed = next(
-        (place for place, name in enumerate(names, 1) if not name and name != key and place > may_have_index), None
+        (place for place, name in enumerate(names, 1) if not name and name != key and place > is_table), None
     )
     if unnamed is not None:
         why = " (pandas writes its index so)" if unnamed == 1 else ""
-        raise ConfigError(
-            f"{path}: column {unnamed} has no name{why}: choose columns with --columns / columns=, or give it one"
+        cure = "give it one" if is_table else "choose columns with --columns / columns=, or give it one"
+        raise ConfigError(f"{path}: column {unnamed} has no name{why}: {cure}")
+
+
+def _cure(path: Path, separator: str, *, is_table: bool) -> str:
+    if not is_table:
+        return (
+            f"use pandas.read_csv(sep={separator!r}) (and decimal=',' where numbers are written so) and give the"
+            " frame to rl.pack."
         )
+    return (
+        "write it with commas and decimal points, or as Parquet:"
+        f" pandas.read_csv({str(path)!r}, sep={separator!r}, dtype=str).to_csv('commas.csv', index=False)"
+    )
 
 
 def _counts(names: list[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,12 +10,14 @@ import numpy as np
 from rowlock.errors import ConfigError, KeyTypeError, SourceError
 from rowlock.keys import Keys
 from rowlock.sources.arrow import dense
-from rowlock.sources.base import RowSource, block_rows, reading
+from rowlock.sources.base import RowSource, block_rows
 from rowlock.sources.choice import Choice
+from rowlock.sources.csv_codes import CodeWatch, is_whole_number
+from rowlock.sources.csv_encoding import reading_csv
 from rowlock.sources.csv_header import require_header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from rowlock.arrays import AnyArray
@@ -31,6 +34,7 @@ class CsvFile(RowSource):
     Features are read as float64, or as int64 where the store is to hold whole numbers, and float64 again from the
     block on where something else is written ("1.0", "0.5"). Empty fields are missing values. Keys stay what is
     written: they are whole numbers only if all of them are written as Python writes them, so that "007" is never 7.
+    A feature with such a code in any of its rows is refused.
 
     Parameters
     ----------
@@ -61,9 +65,14 @@ class CsvFile(RowSource):
         whole = dtype is not None and np.dtype(dtype).kind in "iu"
         self.dtype = np.dtype(np.int64 if whole else np.float64)
         require_header(path, key, columns)
-        with reading(self.address), self._stream({}, None) as first:
+        with reading_csv(self._path), self._stream({}, None) as first:
             schema = first.schema
-        self._choice: Choice = self._choose(schema, key, columns)
+            self._names: list[str] = schema.names
+        watch = self._watch(self._names)
+        watch.look(_READ_BYTES)
+        watch.close()
+        self._choice: Choice = self._choose(schema, key, columns, watch.marked)
+        watch.require_numbers(self._choice.features)
         self.columns, self.num_columns = self._choice.features, len(self._choice.features)
         self.others = self._choice.others
         self.key_name = key
@@ -81,8 +90,29 @@ class CsvFile(RowSource):
                 yield keys, block
             first_row += batch.num_rows
 
+    def _watch(self, names: Sequence[str]) -> CodeWatch:
+        import pyarrow as pa
+
+        return CodeWatch(self._path, names, lambda which: self._rows(dict.fromkeys(which, pa.string())))
+
     def _batches(self) -> Iterator[tuple[Any, np.dtype[Any]]]:
-        """Yield record batches and the dtype of their features."""
+        """Yield record batches and the dtype of their features; none before it was looked through for codes."""
+        watch, wanted = self._watch(self._names), self._choice.features
+        try:
+            watch.look(2 * _READ_BYTES)  # the reader is a block ahead
+            watch.require_numbers(wanted)
+            with ThreadPoolExecutor(1, "rowlock-csv") as beside:
+                for found in self._typed_batches():
+                    looked = beside.submit(watch.look, _READ_BYTES)
+                    yield found
+                    looked.result()
+                    watch.require_numbers(wanted)
+            watch.look()
+            watch.require_numbers(wanted)
+        finally:
+            watch.close()
+
+    def _typed_batches(self) -> Iterator[tuple[Any, np.dtype[Any]]]:
         done = 0
         try:
             for batch in self._read(self.dtype):
@@ -105,11 +135,14 @@ class CsvFile(RowSource):
         key = self._choice.key
         types = dict.fromkeys(self._choice.features, pa.from_numpy_dtype(dtype))
         types |= {} if key is None else {key: pa.string()}
-        with reading(self.address):
+        return self._rows(types)
+
+    def _rows(self, types: dict[str, Any]) -> Iterator[Any]:
+        with reading_csv(self._path):
             batches = self._stream(types, list(types))
         with batches:
             while True:
-                with reading(self.address):
+                with reading_csv(self._path):
                     batch = next(batches, None)
                 if batch is None:
                     return
@@ -127,12 +160,17 @@ class CsvFile(RowSource):
                 " (--dtype)."
             )
 
-    def _choose(self, schema: Any, key: str | None, columns: Sequence[str | int] | None) -> Choice:
+    def _choose(
+        self, schema: Any, key: str | None, columns: Sequence[str | int] | None, codes: Collection[str]
+    ) -> Choice:
+        """Choose columns; those with codes pass here, because `CodeWatch` says better why they are no features."""
         names = schema.names
         if len(set(names)) < len(names):
             twice = sorted({name for name in names if names.count(name) > 1})
             raise ConfigError(f"{self.address} has several columns of one name: {twice[:5]!r}. Rename them first.")
-        kinds = [self.dtype if str(kind) in {"int64", "double", "null"} else None for kind in schema.types]
+        numbers = {"int64", "double", "null"}
+        kinds = [self.dtype if str(kind) in numbers or name in codes else None for name, kind in
+                 zip(names, schema.types, strict=True)]  # fmt: skip
         return Choice.of(self.address, dict(zip(names, kinds, strict=True)), key, columns)
 
     def _stream(self, types: dict[str, Any], columns: list[str] | None) -> Any:
@@ -152,10 +190,10 @@ class CsvFile(RowSource):
                 f"{what} has empty fields, the first in row {first_row + listed.index('')}; every row needs a key"
             )
         if self._key_type is None:
-            self._key_type = "int" if all(map(_is_number, listed)) else "text"
+            self._key_type = "int" if all(map(is_whole_number, listed)) else "text"
         if self._key_type == "text":
             return Keys.of(texts, what)
-        wrong = next((i for i, text in enumerate(listed) if not _is_number(text)), None)
+        wrong = next((i for i, text in enumerate(listed) if not is_whole_number(text)), None)
         if wrong is not None and self._asked_for_int:
             raise KeyTypeError(
                 f"{what}: {listed[wrong]!r} (row {first_row + wrong}) is no whole number, as key_type='int'"
@@ -167,11 +205,3 @@ class CsvFile(RowSource):
                 ' are text, say so: key_type="text" (--key-type text).'
             )
         return Keys.of(np.array(listed, np.int64), what)
-
-
-def _is_number(text: str) -> bool:
-    """Whether a text is a number of 64 bits exactly as Python writes it."""
-    digits = text.removeprefix("-")
-    if not (digits.isascii() and digits.isdecimal() and len(digits) < 20) or (digits[0] == "0" and text != "0"):
-        return False
-    return -(2**63) <= int(text) < 2**63

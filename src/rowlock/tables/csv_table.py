@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from rowlock.errors import ConfigError, RowlockError, SourceError
-from rowlock.sources.base import reading
+from rowlock.sources.csv_encoding import reading_csv
 from rowlock.sources.csv_header import require_header
 from rowlock.tables.array_files import ArrayFiles, digest_of
 from rowlock.tables.csv_types import arrow_type, converted, first_misfit, type_of
@@ -101,15 +101,15 @@ def typed_batches(path: Path, types: Mapping[str, CsvType]) -> Iterator[Any]:
     SourceError
         The file cannot be read.
     """
-    require_header(path, None, None, may_have_index=True)
-    with reading(str(path)):
+    require_header(path, None, None, is_table=True)
+    with reading_csv(path):
         stream = _stream(path)
     _require_columns(path, stream.schema.names, types)
     kinds: dict[str, CsvType] | None = None
     first_row = 0
     with stream:
         while True:
-            with reading(str(path)):
+            with reading_csv(path):
                 batch = next(stream, None)
             if batch is None:
                 break
@@ -140,8 +140,8 @@ def typed_table(path: Path, types: Mapping[str, CsvType]) -> Any:
     """
     import pyarrow as pa  # noqa: PLC0415 - loaded on use
 
-    require_header(path, None, None, may_have_index=True)
-    with reading(str(path)), _stream(path) as stream:
+    require_header(path, None, None, is_table=True)
+    with reading_csv(path), _stream(path) as stream:
         _require_columns(path, stream.schema.names, types)
         texts = stream.read_all().combine_chunks()
     if not texts.num_rows:
