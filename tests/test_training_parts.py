@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -35,7 +36,10 @@ def table(**columns):
         (pa.array(["x", "y", "x"]).dictionary_encode(), "classes", ("x", "y")),
         (["b", None, "a"], "classes", ("a", "b")),
         ([0.5, 1.5, 0.25], "quantity", ()),
-        ([1.0, 0.0, 1.0], "quantity", ()),
+        ([1.0, 0.0, 1.0], "classes", (0, 1)),
+        ([1.0, None, 0.0, np.nan], "classes", (0, 1)),
+        (pa.array([Decimal(1), Decimal(0), None]), "classes", (0, 1)),
+        ([1.0, 0.0, 2.0], "quantity", ()),
         (list(range(101)), "quantity", ()),
         (list(range(100)), "classes", tuple(range(100))),
         ([["sea", "sun"], [], ["sun"]], "labels", ("sea", "sun")),
@@ -45,6 +49,19 @@ def test_the_task_follows_from_the_type_of_the_target(values, task, classes):
     found = find_target(table(t=values), ("t",))
     assert (found.task, found.classes) == (task, classes)
     assert found.num_outputs == (len(classes) or 1)
+
+
+def test_zeros_and_ones_that_an_empty_cell_made_floats_are_classes_as_whole_numbers_are(frame):
+    whole = frame.assign(is_dog=np.arange(len(frame)) % 2)
+    gap = whole.assign(is_dog=whole["is_dog"].astype(float).where(whole.index != 5))
+    found = prepare(Config(columns=["age"], target="is_dog", key="object_id", missing="drop"), gap)
+    same = prepare(Config(columns=["age"], target="is_dog", key="object_id"), whole.drop(index=5))
+    assert found.target == same.target == Target("classes", ("is_dog",), (0, 1))
+    assert all(type(name) is int for name in found.target.classes)
+    assert found.train.fingerprints == same.train.fingerprints
+    for part, rows in found.parts.items():
+        assert np.array_equal(truth_of(rows, found.target), gap.set_index("object_id")["is_dog"][rows.keys])
+        assert list(rows.keys) == list(same.parts[part].keys)
 
 
 def test_several_columns_are_labels_if_they_hold_zero_and_one_and_quantities_if_they_hold_numbers():
@@ -59,6 +76,7 @@ def test_the_task_can_be_said():
     frame = table(a=[0.0, 1.0, 2.0], n=[3, 5, 7], halves=[0.5, 1.0, 1.5])
     assert find_target(frame, ("a",), "classes").classes == (0, 1, 2)
     assert find_target(frame, ("n",), "quantity").task == "quantity"
+    assert find_target(table(a=[0.0, 1.0, None]), ("a",), "quantity").task == "quantity"
     with pytest.raises(ConfigError, match="fractions"):
         find_target(frame, ("halves",), "classes")
     with pytest.raises(ConfigError, match="task must be"):
