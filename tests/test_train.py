@@ -223,6 +223,19 @@ def test_an_ablation_that_was_interrupted_goes_on_with_the_models_that_lack(merg
 
 
 @pytest.mark.slow
+def test_a_model_that_learnt_nothing_is_named_so_at_the_end_of_the_same_run_and_of_a_finished_one(data, tmp_path):
+    frame = pd.read_parquet(data / "animals.parquet")
+    frame["rare"] = np.where(np.arange(NUM_ROWS) % 10 == 0, "yes", "no")
+    frame.to_parquet(tmp_path / "rare.parquet")
+    command = ["train", tmp_path / "rare.parquet", "--columns", "size", "--key", "object_id", "--target", "rare"]
+    for _ in range(2):
+        said = invoke(*command, "--epochs", "1", "--learning-rate", "0.02", "--out", tmp_path / "run")
+        assert "note: the model is no better than always saying 'no', the commonest class: accuracy 0." in said
+        assert "on the 24 test rows" in said
+    assert "no better" not in (tmp_path / "run" / "metrics.json").read_text()
+
+
+@pytest.mark.slow
 def test_predictions_are_one_a_row_in_the_order_of_the_table(merged, data, tmp_path):
     out, _ = merged
     frame = pd.read_parquet(data / "animals.parquet")

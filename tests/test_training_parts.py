@@ -14,6 +14,7 @@ import rowlock as rl
 from rowlock.errors import ConfigError, RunExistsError
 from rowlock.run_state import write_state
 from rowlock.training import Config
+from rowlock.training.baseline import no_better
 from rowlock.training.data import prepare, truth_of
 from rowlock.training.fits import require_fit
 from rowlock.training.folder import RUN, RunFolder, read_config
@@ -177,6 +178,38 @@ def test_metrics_of_quantities_and_labels_are_those_counted_by_hand():
     assert labels["exact_match"] == pytest.approx(1 / 3)
     assert labels["f1_macro"] == pytest.approx((2 / 4 + 1) / 2)
     assert set(MAIN.values()) <= {*found, *labels, "accuracy"}
+
+
+def metrics_of(target, truth, predicted):
+    facts = {"task": target.task, "target": list(target.columns), "classes": list(target.classes)}
+    return facts | {"measured_on": "test", "metrics": measure(target, np.asarray(truth), np.asarray(predicted, float))}
+
+
+def test_a_model_that_says_no_more_than_the_commonest_class_is_named_with_both_figures():
+    target = Target("classes", ("kind",), ("cat", "dog"))
+    cat, dog = (0.9, 0.1), (0.1, 0.9)
+    said = no_better(metrics_of(target, [0, 0, 0, 1], [cat] * 4))
+    assert "no better than always saying 'cat', the commonest class: accuracy 0.750, and that gives 0.750" in said
+    assert "on the 4 test rows" in said
+    assert "--class-weights balanced" in said
+    assert no_better(metrics_of(target, [0, 0, 0, 1], [cat] * 3 + [dog])) is None
+    poor = metrics_of(target, [0, 0, 0, 1], [cat, dog, dog, dog])
+    assert "accuracy 0.500, and that gives 0.750" in no_better(poor)
+    assert no_better(poor, is_balanced=True) is None
+    assert "balanced accuracy 0.500" in no_better(metrics_of(target, [0, 0, 0, 1], [cat] * 4), is_balanced=True)
+
+
+def test_a_model_that_says_no_more_than_the_mean_is_named_with_both_figures_and_the_column():
+    target = Target("quantity", ("price",))
+    said = no_better(metrics_of(target, [[1.0], [3.0]], [[2.0], [2.0]]))
+    assert "always saying the mean of 'price': RMSE 1, and that gives 1 (on the 2 test rows)" in said
+    assert "RMSE 2, and that gives 1" in no_better(metrics_of(target, [[1.0], [3.0]], [[3.0], [1.0]]))
+    assert no_better(metrics_of(target, [[1.0], [3.0]], [[1.5], [2.5]])) is None
+    assert no_better(metrics_of(target, [[2.0], [2.0]], [[1.5], [2.5]])) is None
+    two = Target("quantity", ("price", "age"))
+    said = no_better(metrics_of(two, [[1.0, 1.0], [3.0, 3.0]], [[1.0, 3.0], [3.0, 1.0]]))
+    assert "'age'" in said
+    assert "'price'" not in said
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import numpy as np
 import rowlock as rl
 from rowlock.backend import load
 from rowlock.training import folder as names
+from rowlock.training.baseline import no_better
 from rowlock.training.data import Prepared, check_options, prepare, truth_of
 from rowlock.training.folder import RunFolder, read_metrics
 from rowlock.training.listener import Listener
@@ -91,6 +92,9 @@ def train(
                 from rowlock.training.ablation import ablate  # noqa: PLC0415 - it needs this module
 
                 run = ablate(run, config, prepared, listener, backend, facts)
+            poor = no_better(run.metrics, is_balanced="balanced" in {config.class_weights, config.sampling})
+            if poor:
+                listener.note(poor)
             listener.done(folder)
             return run
         finally:
