@@ -1,5 +1,6 @@
 """The parts of training that need no framework: what is predicted, how it is measured, what a run remembers."""
 
+import dataclasses
 import itertools
 import json
 from decimal import Decimal
@@ -15,6 +16,7 @@ from rowlock.errors import ConfigError, RunExistsError
 from rowlock.run_state import write_state
 from rowlock.training import Config
 from rowlock.training.baseline import no_better
+from rowlock.training.changes import changes_in_words
 from rowlock.training.data import prepare, truth_of
 from rowlock.training.fits import require_fit
 from rowlock.training.folder import RUN, RunFolder, read_config
@@ -270,7 +272,7 @@ def test_a_folder_of_another_run_or_of_something_else_is_refused_and_left_as_it_
     before = folder.file(RUN).read_bytes()
     with pytest.raises(RunExistsError, match="seed was 0, is 4; epochs was 20, is 3"):
         folder.check(other, overwrite=False)
-    with pytest.raises(RunExistsError, match="data are not those"):
+    with pytest.raises(RunExistsError, match="data are not those.*there are 2 training rows, and were"):
         folder.begin(config, {}, data.select([0, 1]), overwrite=False)
     folder.release()
     assert folder.file(RUN).read_bytes() == before
@@ -290,6 +292,31 @@ def test_a_folder_of_another_run_or_of_something_else_is_refused_and_left_as_it_
     folder.release()
     assert read_config(folder.file(RUN))[0] == other
     assert (folder.path / "my-notes.txt").exists()
+
+
+def test_data_that_changed_since_a_run_are_named_by_their_columns_and_stores_and_not_by_hashes(frame, tmp_path):
+    store = tmp_path / "s.zarr"
+    frame = frame.assign(path=[f"{row}.png" for row in range(len(frame))])
+    config = Config(image={"image": "path"}, columns=["age"], features={"growth": str(store)}, target="label",
+                    key="object_id", stratify=False)  # fmt: skip
+
+    def changes(table=frame, other=config, scale=1.0):
+        matrix = np.full((len(frame), 3), scale, np.float32)
+        rl.FeatureStore.write(store, matrix, keys=frame["object_id"], overwrite=True)
+        data = prepare(other, table).train
+        return changes_in_words(data, before, config) if before else data.fingerprints
+
+    before = {}
+    before = changes()
+    turned = frame.assign(label=np.roll(frame["label"], 1))
+    (said,) = (one for one in changes(turned) if "growth" not in one)  # the store was written anew
+    assert said == "the values of column 'label', the target, have changed"
+    assert "the paths in column 'path' (image) have changed" in changes(frame.assign(path=frame["path"][::-1].values))
+    assert "the values of column 'age' have changed" in changes(frame.assign(age=frame["age"] + 1))
+    assert f"the store {str(store)!r} (growth) is another, or has changed" in changes(scale=2.0)
+    bigger = dataclasses.replace(config, size=(8, 8))
+    assert "how pictures are made of column 'path' (image) has changed" in changes(other=bigger)
+    assert not [one for one in changes(turned) if any(text in one for text in before.values())]
 
 
 def test_a_run_that_ended_before_anything_was_trained_gives_its_folder_to_the_corrected_one(tmp_path, frame):
