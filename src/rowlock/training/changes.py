@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rowlock.training.config import COLUMNS
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["changes_in_words"]
 
+_FOLLOWING: Final = ("mean and deviation", "the rows that are")
+"""What may have changed because something else has, such as a label by which rows are shared out."""
+
 
 def changes_in_words(data: Dataset, before: Mapping[str, str], config: Config) -> list[str]:
     """Return what the fingerprints in ``run.toml`` say of the training rows: which columns and stores are others.
@@ -23,7 +26,8 @@ def changes_in_words(data: Dataset, before: Mapping[str, str], config: Config) -
     changes = data.changes_since(before)
     if _num_rows(*changes.get("rows", ("", ""))):
         changes = {name: both for name, both in changes.items() if name == "rows" or _is_store(name, both, config)}
-    return [_told(name, was, now, config) for name, (was, now) in changes.items()]
+    told = [_told(name, was, now, config) for name, (was, now) in changes.items()]
+    return sorted(told, key=lambda words: words.startswith(_FOLLOWING))
 
 
 def _num_rows(was: str, now: str) -> tuple[str, str] | None:
@@ -34,7 +38,12 @@ def _num_rows(was: str, now: str) -> tuple[str, str] | None:
 
 def _is_store(name: str, both: tuple[str, str], config: Config) -> bool:
     role, _, own = name.partition(":")
-    return role == "input" and own in config.features and both[0].rpartition("|")[0] != both[1].rpartition("|")[0]
+    return role == "input" and own in config.features and _matrix(both[0]) != _matrix(both[1])
+
+
+def _matrix(text: str) -> str:
+    """Return what a fingerprint says of the store itself: behind it stand rows taken, and how they are standardised."""
+    return text.rsplit("|", 2)[0]
 
 
 def _told(name: str, was: str, now: str, config: Config) -> str:
@@ -48,12 +57,14 @@ def _told(name: str, was: str, now: str, config: Config) -> str:
         is_same = was.partition(":")[0] == now.partition(":")[0]
         what = "how pictures are made of" if is_same else "the paths in"
         return f"{what} column {config.image[own]!r} ({own}) {'has' if is_same else 'have'} changed"
-    is_same = was.rpartition("|")[0] == now.rpartition("|")[0]  # after it: by what training rows are standardised
     if own == COLUMNS and own not in config.features:
+        is_same = was.rpartition("|")[0] == now.rpartition("|")[0]  # behind it: how rows are standardised
         what = f"the values of {_named(list(config.columns))}"
         return f"mean and deviation of {what[4:]} have changed" if is_same else f"{what} have changed"
     store = f"the store {config.features.get(own)!r} ({own})"
-    return f"mean and deviation of {store} have changed" if is_same else f"{store} is another, or has changed"
+    if _matrix(was) == _matrix(now):
+        return f"the rows that are taken of {store}, or their mean and deviation, have changed"
+    return f"{store} is another, or has changed"
 
 
 def _rows(was: str, now: str) -> str:
