@@ -274,6 +274,15 @@ def test_unreadable_rows_are_an_error_or_have_empty_predictions(merged, data, tm
     assert np.flatnonzero(found["probability_cat"].is_null()).tolist() == [3, 11]
 
 
+def test_a_forgotten_root_is_told_before_a_model_is_built(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = [word for word in options(data, tmp_path / "run", inputs=("image",)) if word not in {"--root", str(data)}]
+    said = invoke(*command, code=2)
+    assert f"Relative paths start from the working directory, {tmp_path}; --root says otherwise" in said
+    assert "parameters" not in said
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.slow
 def test_predictions_look_for_pictures_where_the_table_notes_and_say_so(merged, data, tmp_path):
     out, _ = merged
@@ -286,6 +295,12 @@ def test_predictions_look_for_pictures_where_the_table_notes_and_say_so(merged, 
     (tmp_path / "moved" / "3.png").unlink()
     lost = invoke("predict", out, tmp_path / "t.parquet", tmp_path / "lost.parquet", code=1)
     assert str(tmp_path / "moved" / "3.png") in lost
+    (tmp_path / "empty").mkdir()
+    nowhere = ["predict", out, tmp_path / "t.parquet", tmp_path / "nowhere.csv", "--root", tmp_path / "empty"]
+    told = invoke(*nowhere, code=2)
+    assert f"start from {tmp_path / 'empty'}; --root says otherwise: with --root {data} they are there" in told
+    assert not (tmp_path / "nowhere.csv").exists()
+    assert f"with --root {data} they are there" in invoke(*nowhere, "--on-error", "mask")
     said = invoke("predict", out, tmp_path / "t.parquet", tmp_path / "told.parquet", "--root", data)
     assert "looked for" not in said
     assert pq.read_table(tmp_path / "told.parquet").equals(pq.read_table(tmp_path / "noted.parquet"))

@@ -21,6 +21,7 @@ from rowlock.training.data import prepare, truth_of
 from rowlock.training.fits import require_fit
 from rowlock.training.folder import RUN, RunFolder, read_config
 from rowlock.training.metrics import MAIN, area_under_curve, measure
+from rowlock.training.pictures import lost_pictures
 from rowlock.training.spec import Spec
 from rowlock.training.tables import check_place, write_table
 from rowlock.training.targets import Target, find_target, require_learnable, rows_without_target, target_columns
@@ -468,6 +469,33 @@ def test_a_target_with_the_models_classes_fits_however_it_is_stored():
         (Target("quantity", ("t",)), [3, 4]),
     ):
         require_fit(Spec({}, target, None, None), table(t=values, u=[0, 1]), with_target=True)
+
+
+def test_pictures_that_are_nowhere_are_told_with_the_folder_and_where_they_are(tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    for row in range(20):
+        (tmp_path / "photos" / f"{row}.png").write_bytes(b"")
+    plain = table(path=[f"{row}.png" for row in range(20)])
+    doubled = table(path=[f"photos/{row}.png" for row in range(20)])
+    monkeypatch.chdir(tmp_path)
+    columns, photos = {"image": "path"}, str(tmp_path / "photos")
+    said = lost_pictures(plain, columns, None)
+    assert f"'{tmp_path}/0.png'" in said
+    assert f"start from the working directory, {tmp_path}; --root says otherwise" in said
+    assert f"--root says otherwise: with --root {photos} they are there" in lost_pictures(
+        plain, columns, None, [photos]
+    )
+    said = lost_pictures(doubled, columns, photos)
+    assert f"start from {photos}; --root says otherwise: with --root {tmp_path} they are there" in said
+    assert lost_pictures(plain, columns, "photos") is None
+    assert lost_pictures(doubled, columns, None) is None
+    (tmp_path / "photos" / "0.png").unlink()
+    assert lost_pictures(plain, columns, photos) is None  # one that is lost is that row's fault
+    assert "of 8 that were looked for" in lost_pictures(table(path=["/lost.png"] * 20), columns, photos)
+    assert lost_pictures(table(path=["https://example.org/1.png"]), columns, None) is None
+    assert lost_pictures(plain, columns, "https://example.org") is None
+    assert lost_pictures(table(path=[None, None]), columns, None) is None
+    assert lost_pictures(table(path=[1.5]), columns, None) is None
 
 
 def test_labels_in_lists_are_delivered_as_zeros_and_ones(frame):

@@ -86,6 +86,9 @@ def predict(
     if moved.said:
         errors.print(f"[yellow]note[/]: {escape(moved.said)}", soft_wrap=True)
     trained.check(frame, features=stores, unknown=unknown.value, with_target=explain)
+    lost = trained.lost_pictures(frame, moved.place) if on_error is OnError.mask else None
+    if lost:
+        errors.print(f"[yellow]note[/]: {escape(lost)}", soft_wrap=True)
     with errors.status("predicting"):
         predictions = trained.predict(
             frame,

@@ -15,6 +15,7 @@ from rowlock.training import folder as names
 from rowlock.training.data import arrow_table
 from rowlock.training.fits import require_fit, require_fit_key
 from rowlock.training.folder import RunFolder, read_config, read_metrics
+from rowlock.training.pictures import lost_pictures
 from rowlock.training.spec import Spec
 
 if TYPE_CHECKING:
@@ -195,6 +196,9 @@ class Run:
             raise ConfigError(f"on_error must be 'raise' or 'mask' (every row has a place), not {on_error!r}")
         spec = self.spec.with_places(features or {}, root, unknown)
         require_fit(spec, arrow_table(frame, spec.key))
+        lost = self.lost_pictures(frame, root)
+        if lost and on_error == "raise":
+            raise ConfigError(f"{lost}. Nothing was read.")
         data = rl.Dataset(frame, spec.rl_inputs(), key=spec.key)
         try:
             size = batch_size or self.config.batch_size
@@ -202,6 +206,17 @@ class Run:
             return data.frame_of(*_columns(spec, predicted))
         finally:
             data.close()
+
+    def lost_pictures(self, frame: Any, root: str | None = None) -> str | None:
+        """Return in words that of a few pictures from the whole of a table none is there; None where one is."""
+        table = arrow_table(frame, self.spec.key)
+        for name, told in self.spec.inputs.items():
+            if told["kind"] == "images":
+                trained = [] if told["root"] is None else [told["root"]]
+                lost = lost_pictures(table, {name: told["column"]}, root or told["root"], trained)
+                if lost:
+                    return lost
+        return None
 
     def explain(
         self,

@@ -12,10 +12,11 @@ import rowlock as rl
 from rowlock.backend import load
 from rowlock.training import folder as names
 from rowlock.training.baseline import no_better
-from rowlock.training.data import Prepared, check_options, prepare, truth_of
+from rowlock.training.data import Prepared, arrow_table, check_options, prepare, truth_of
 from rowlock.training.folder import RunFolder, read_metrics
 from rowlock.training.listener import Listener
 from rowlock.training.metrics import MAIN, MEANINGS, measure
+from rowlock.training.pictures import require_pictures
 from rowlock.training.run import Run, predicted_by
 from rowlock.training.spec import Spec
 from rowlock.training.tables import write_table
@@ -77,6 +78,8 @@ def train(
     folder = RunFolder(out)
     check_options(config, frame)
     folder.check(config, overwrite=overwrite)
+    if overwrite or not folder.is_complete:
+        require_pictures(arrow_table(frame, config.key), config.image, config.root)
     backend = load()
     prepared = prepare(config, frame)
     try:
