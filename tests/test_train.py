@@ -269,6 +269,22 @@ def test_unreadable_rows_are_an_error_or_have_empty_predictions(merged, data, tm
         "predict", out, tmp_path / "new.parquet", tmp_path / "out.parquet", "--root", data, "--on-error", "mask"
     )
     assert "2 of them could not be read" in said
+    listed = tmp_path / "out.bad-rows.jsonl"
+    assert f"key 'a0003', {data / 'lost.png'}: there is no such file" in said
+    assert f"key 'a0011', {data / 'gone.png'}: there is no such file all of them: {listed}" in said
+    rows = [json.loads(line) for line in listed.read_text().splitlines()]
+    assert [(row["key"], row["path"]) for row in rows] == [
+        ("a0003", str(data / "lost.png")),
+        ("a0011", str(data / "gone.png")),
+    ]
+    again = ["predict", out, tmp_path / "new.parquet", tmp_path / "out.csv", "--root", data, "--on-error", "mask"]
+    before = listed.read_bytes()
+    assert "there is something at" in invoke(*again, code=2)
+    assert listed.read_bytes() == before
+    assert not (tmp_path / "out.csv").exists()
+    frame.assign(imgpath="0.png").to_parquet(tmp_path / "new.parquet")
+    assert "could not be read" not in invoke(*again, "--overwrite")
+    assert not listed.exists()
     found = pq.read_table(tmp_path / "out.parquet")
     assert np.flatnonzero(found["predicted_label"].is_null()).tolist() == [3, 11]
     assert np.flatnonzero(found["probability_cat"].is_null()).tolist() == [3, 11]

@@ -158,6 +158,7 @@ class Run:
         unknown: str = "raise",
         on_error: str = "raise",
         max_bad: float = 1.0,
+        bad_rows_file: str | os.PathLike[str] | None = None,
         batch_size: int | None = None,
     ) -> Any:
         """Return what the model says about every row of a table, once, in its order, beside the keys.
@@ -176,6 +177,8 @@ class Run:
             ``"mask"``: the predictions of a row that cannot be read are missing.
         max_bad : float
             Most such rows, as a share.
+        bad_rows_file : path, optional
+            A JSON-lines file that gets each of them, with key, path and reason, as of `Dataset.batches`.
         batch_size : int, optional
             By default that of the training.
 
@@ -202,7 +205,8 @@ class Run:
         data = rl.Dataset(frame, spec.rl_inputs(), key=spec.key)
         try:
             size = batch_size or self.config.batch_size
-            predicted = predicted_by(self.model, data, spec, batch_size=size, on_error=on_error, max_bad=max_bad)
+            predicted = predicted_by(self.model, data, spec, batch_size=size, on_error=on_error, max_bad=max_bad,
+                                     bad_rows_file=bad_rows_file)  # fmt: skip
             return data.frame_of(*_columns(spec, predicted))
         finally:
             data.close()
@@ -262,13 +266,21 @@ class Run:
 
 
 def predicted_by(
-    model: Any, data: rl.Dataset, spec: Spec, *, batch_size: int, on_error: str = "raise", max_bad: float = 1.0
+    model: Any,
+    data: rl.Dataset,
+    spec: Spec,
+    *,
+    batch_size: int,
+    on_error: str = "raise",
+    max_bad: float = 1.0,
+    bad_rows_file: str | os.PathLike[str] | None = None,
 ) -> AnyArray:
     """Return what a model says about every row, float64 of shape (rows, outputs), in units; NaN where it was masked."""
     import rowlock.keras  # noqa: PLC0415 - loads Keras
 
     size = min(batch_size, len(data))
-    loader = data.batches(size, shuffle=False, last="pad", on_error=on_error, max_bad=max_bad)  # type: ignore[arg-type] # checked
+    loader = data.batches(size, shuffle=False, last="pad", on_error=on_error, max_bad=max_bad,  # type: ignore[arg-type] # checked
+                          bad_rows_file=bad_rows_file)  # fmt: skip
     try:
         said = nw.from_native(rowlock.keras.predict(model, loader), eager_only=True)
     finally:
