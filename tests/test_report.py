@@ -200,6 +200,60 @@ def test_data_that_have_changed_are_told_and_the_runs_own_numbers_stay(one_wrong
     assert "the same numbers" not in found.html
 
 
+def not_as_trained(found):
+    return [note for note in found.notes if note.startswith("The data are not those of the training")]
+
+
+@pytest.mark.parametrize("change", ["nothing", "label", "paths", "order", "store"])
+def test_what_changed_outside_the_measured_rows_is_told_by_column_or_store(merged, data, tmp_path, change):
+    out, frame = merged
+    split = pq.read_table(out / "split.parquet").to_pandas()
+    trained = frame["object_id"].isin(split.loc[split["part"] == "train", "object_id"])
+    table, features, told = frame.copy(), {}, []
+    first = trained.idxmax()
+    if change == "label":
+        table.loc[first, "label"] = HOSTILE if table.loc[first, "label"] == "dog" else "dog"
+        told = ["the values of column 'label', the target, have changed"]
+    elif change == "paths":
+        table.loc[trained, "imgpath"] = table.loc[trained, "imgpath"].to_numpy()[::-1]
+        told = ["the paths in column 'imgpath' (image) have changed"]
+    elif change == "order":
+        table = frame[::-1].reset_index(drop=True)
+        told = ["the rows that are trained on, their keys or their order have changed"]
+    elif change == "store":
+        features = {"growth": str(tmp_path / "copy.zarr")}
+        matrix = rl.FeatureStore.open(data / "growth.zarr").by_key(frame["object_id"]).copy()
+        matrix[first] += 1
+        rl.FeatureStore.write(features["growth"], matrix, keys=frame["object_id"])
+        told = ["(growth) is another, or has changed"]
+    found = report(out, table, features=features, worst=0)
+    notes = not_as_trained(found)
+    assert [words for note in notes for words in told if words in note] == told
+    assert len(notes) == len(told) == len(found.notes)
+    assert all(note[:40] in found.html for note in notes)
+    assert found.to_dict()["notes"] == found.notes
+
+
+@pytest.mark.parametrize(
+    ("target", "more"),
+    [
+        ("price", {"columns": ["size", "age", "label"]}),
+        ("tags", {"columns": ["age"], "rows": 90}),
+        ("label", {"columns": ["size"], "group": "weight", "stratify": False}),
+    ],
+)
+def test_a_table_as_it_was_is_never_said_to_have_changed(data, tmp_path, target, more):
+    frame = pd.read_parquet(data / "animals.parquet").astype({"tags": object})
+    frame.loc[3, ["age", "size"]] = np.nan
+    frame.loc[[5, 9], target] = None
+    key = None if "rows" in more else "object_id"
+    train(frame, Config(target=target, key=key, epochs=1, missing="drop", **more), tmp_path / "run")
+    assert report(tmp_path / "run", frame, worst=0).notes == []
+    changed = frame.assign(**{more["columns"][0]: frame[more["columns"][0]] * 2})
+    (note,) = not_as_trained(report(tmp_path / "run", changed, worst=0))
+    assert repr(more["columns"][0]) in note
+
+
 def test_importance_is_that_of_explain(one_wrong, merged):
     out, _ = merged
     turned, _, found = one_wrong
@@ -408,7 +462,8 @@ def test_what_was_moved_is_found_where_the_options_say(merged, data, tmp_path):
     lost = json.loads(invoke(*command).stdout)
     assert "/nowhere/growth.zarr" in lost["notes"][0]
     found = json.loads(invoke(*command, "--root", moved, "--features", f"growth={moved / 'growth.zarr'}").stdout)
-    assert found["notes"] == []
+    (note,) = found["notes"]  # this table names the picture that training could not read
+    assert "the paths in column 'imgpath' (image) have changed" in note
     assert found["measured_again"]["log_loss"] == pytest.approx(found["metrics"]["log_loss"], rel=1e-3)
 
 

@@ -223,6 +223,19 @@ def test_an_ablation_that_was_interrupted_goes_on_with_the_models_that_lack(merg
 
 
 @pytest.mark.slow
+def test_a_model_that_learnt_nothing_is_named_so_at_the_end_of_the_same_run_and_of_a_finished_one(data, tmp_path):
+    frame = pd.read_parquet(data / "animals.parquet")
+    frame["rare"] = np.where(np.arange(NUM_ROWS) % 10 == 0, "yes", "no")
+    frame.to_parquet(tmp_path / "rare.parquet")
+    command = ["train", tmp_path / "rare.parquet", "--columns", "size", "--key", "object_id", "--target", "rare"]
+    for _ in range(2):
+        said = invoke(*command, "--epochs", "1", "--learning-rate", "0.02", "--out", tmp_path / "run")
+        assert "note: the model is no better than always saying 'no', the commonest class: accuracy 0." in said
+        assert "on the 24 test rows" in said
+    assert "no better" not in (tmp_path / "run" / "metrics.json").read_text()
+
+
+@pytest.mark.slow
 def test_predictions_are_one_a_row_in_the_order_of_the_table(merged, data, tmp_path):
     out, _ = merged
     frame = pd.read_parquet(data / "animals.parquet")
@@ -256,9 +269,34 @@ def test_unreadable_rows_are_an_error_or_have_empty_predictions(merged, data, tm
         "predict", out, tmp_path / "new.parquet", tmp_path / "out.parquet", "--root", data, "--on-error", "mask"
     )
     assert "2 of them could not be read" in said
+    listed = tmp_path / "out.bad-rows.jsonl"
+    assert f"key 'a0003', {data / 'lost.png'}: there is no such file" in said
+    assert f"key 'a0011', {data / 'gone.png'}: there is no such file all of them: {listed}" in said
+    rows = [json.loads(line) for line in listed.read_text().splitlines()]
+    assert [(row["key"], row["path"]) for row in rows] == [
+        ("a0003", str(data / "lost.png")),
+        ("a0011", str(data / "gone.png")),
+    ]
+    again = ["predict", out, tmp_path / "new.parquet", tmp_path / "out.csv", "--root", data, "--on-error", "mask"]
+    before = listed.read_bytes()
+    assert "there is something at" in invoke(*again, code=2)
+    assert listed.read_bytes() == before
+    assert not (tmp_path / "out.csv").exists()
+    frame.assign(imgpath="0.png").to_parquet(tmp_path / "new.parquet")
+    assert "could not be read" not in invoke(*again, "--overwrite")
+    assert not listed.exists()
     found = pq.read_table(tmp_path / "out.parquet")
     assert np.flatnonzero(found["predicted_label"].is_null()).tolist() == [3, 11]
     assert np.flatnonzero(found["probability_cat"].is_null()).tolist() == [3, 11]
+
+
+def test_a_forgotten_root_is_told_before_a_model_is_built(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = [word for word in options(data, tmp_path / "run", inputs=("image",)) if word not in {"--root", str(data)}]
+    said = invoke(*command, code=2)
+    assert f"Relative paths start from the working directory, {tmp_path}; --root says otherwise" in said
+    assert "parameters" not in said
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
@@ -273,6 +311,12 @@ def test_predictions_look_for_pictures_where_the_table_notes_and_say_so(merged, 
     (tmp_path / "moved" / "3.png").unlink()
     lost = invoke("predict", out, tmp_path / "t.parquet", tmp_path / "lost.parquet", code=1)
     assert str(tmp_path / "moved" / "3.png") in lost
+    (tmp_path / "empty").mkdir()
+    nowhere = ["predict", out, tmp_path / "t.parquet", tmp_path / "nowhere.csv", "--root", tmp_path / "empty"]
+    told = invoke(*nowhere, code=2)
+    assert f"start from {tmp_path / 'empty'}; --root says otherwise: with --root {data} they are there" in told
+    assert not (tmp_path / "nowhere.csv").exists()
+    assert f"with --root {data} they are there" in invoke(*nowhere, "--on-error", "mask")
     said = invoke("predict", out, tmp_path / "t.parquet", tmp_path / "told.parquet", "--root", data)
     assert "looked for" not in said
     assert pq.read_table(tmp_path / "told.parquet").equals(pq.read_table(tmp_path / "noted.parquet"))

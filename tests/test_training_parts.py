@@ -1,7 +1,9 @@
 """The parts of training that need no framework: what is predicted, how it is measured, what a run remembers."""
 
+import dataclasses
 import itertools
 import json
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -13,10 +15,13 @@ import rowlock as rl
 from rowlock.errors import ConfigError, RunExistsError
 from rowlock.run_state import write_state
 from rowlock.training import Config
+from rowlock.training.baseline import no_better
+from rowlock.training.changes import changes_in_words
 from rowlock.training.data import prepare, truth_of
 from rowlock.training.fits import require_fit
 from rowlock.training.folder import RUN, RunFolder, read_config
 from rowlock.training.metrics import MAIN, area_under_curve, measure
+from rowlock.training.pictures import lost_pictures
 from rowlock.training.spec import Spec
 from rowlock.training.tables import check_place, write_table
 from rowlock.training.targets import Target, find_target, require_learnable, rows_without_target, target_columns
@@ -35,7 +40,10 @@ def table(**columns):
         (pa.array(["x", "y", "x"]).dictionary_encode(), "classes", ("x", "y")),
         (["b", None, "a"], "classes", ("a", "b")),
         ([0.5, 1.5, 0.25], "quantity", ()),
-        ([1.0, 0.0, 1.0], "quantity", ()),
+        ([1.0, 0.0, 1.0], "classes", (0, 1)),
+        ([1.0, None, 0.0, np.nan], "classes", (0, 1)),
+        (pa.array([Decimal(1), Decimal(0), None]), "classes", (0, 1)),
+        ([1.0, 0.0, 2.0], "quantity", ()),
         (list(range(101)), "quantity", ()),
         (list(range(100)), "classes", tuple(range(100))),
         ([["sea", "sun"], [], ["sun"]], "labels", ("sea", "sun")),
@@ -45,6 +53,19 @@ def test_the_task_follows_from_the_type_of_the_target(values, task, classes):
     found = find_target(table(t=values), ("t",))
     assert (found.task, found.classes) == (task, classes)
     assert found.num_outputs == (len(classes) or 1)
+
+
+def test_zeros_and_ones_that_an_empty_cell_made_floats_are_classes_as_whole_numbers_are(frame):
+    whole = frame.assign(is_dog=np.arange(len(frame)) % 2)
+    gap = whole.assign(is_dog=whole["is_dog"].astype(float).where(whole.index != 5))
+    found = prepare(Config(columns=["age"], target="is_dog", key="object_id", missing="drop"), gap)
+    same = prepare(Config(columns=["age"], target="is_dog", key="object_id"), whole.drop(index=5))
+    assert found.target == same.target == Target("classes", ("is_dog",), (0, 1))
+    assert all(type(name) is int for name in found.target.classes)
+    assert found.train.fingerprints == same.train.fingerprints
+    for part, rows in found.parts.items():
+        assert np.array_equal(truth_of(rows, found.target), gap.set_index("object_id")["is_dog"][rows.keys])
+        assert list(rows.keys) == list(same.parts[part].keys)
 
 
 def test_several_columns_are_labels_if_they_hold_zero_and_one_and_quantities_if_they_hold_numbers():
@@ -59,6 +80,7 @@ def test_the_task_can_be_said():
     frame = table(a=[0.0, 1.0, 2.0], n=[3, 5, 7], halves=[0.5, 1.0, 1.5])
     assert find_target(frame, ("a",), "classes").classes == (0, 1, 2)
     assert find_target(frame, ("n",), "quantity").task == "quantity"
+    assert find_target(table(a=[0.0, 1.0, None]), ("a",), "quantity").task == "quantity"
     with pytest.raises(ConfigError, match="fractions"):
         find_target(frame, ("halves",), "classes")
     with pytest.raises(ConfigError, match="task must be"):
@@ -161,6 +183,38 @@ def test_metrics_of_quantities_and_labels_are_those_counted_by_hand():
     assert set(MAIN.values()) <= {*found, *labels, "accuracy"}
 
 
+def metrics_of(target, truth, predicted):
+    facts = {"task": target.task, "target": list(target.columns), "classes": list(target.classes)}
+    return facts | {"measured_on": "test", "metrics": measure(target, np.asarray(truth), np.asarray(predicted, float))}
+
+
+def test_a_model_that_says_no_more_than_the_commonest_class_is_named_with_both_figures():
+    target = Target("classes", ("kind",), ("cat", "dog"))
+    cat, dog = (0.9, 0.1), (0.1, 0.9)
+    said = no_better(metrics_of(target, [0, 0, 0, 1], [cat] * 4))
+    assert "no better than always saying 'cat', the commonest class: accuracy 0.750, and that gives 0.750" in said
+    assert "on the 4 test rows" in said
+    assert "--class-weights balanced" in said
+    assert no_better(metrics_of(target, [0, 0, 0, 1], [cat] * 3 + [dog])) is None
+    poor = metrics_of(target, [0, 0, 0, 1], [cat, dog, dog, dog])
+    assert "accuracy 0.500, and that gives 0.750" in no_better(poor)
+    assert no_better(poor, is_balanced=True) is None
+    assert "balanced accuracy 0.500" in no_better(metrics_of(target, [0, 0, 0, 1], [cat] * 4), is_balanced=True)
+
+
+def test_a_model_that_says_no_more_than_the_mean_is_named_with_both_figures_and_the_column():
+    target = Target("quantity", ("price",))
+    said = no_better(metrics_of(target, [[1.0], [3.0]], [[2.0], [2.0]]))
+    assert "always saying the mean of 'price': RMSE 1, and that gives 1 (on the 2 test rows)" in said
+    assert "RMSE 2, and that gives 1" in no_better(metrics_of(target, [[1.0], [3.0]], [[3.0], [1.0]]))
+    assert no_better(metrics_of(target, [[1.0], [3.0]], [[1.5], [2.5]])) is None
+    assert no_better(metrics_of(target, [[2.0], [2.0]], [[1.5], [2.5]])) is None
+    two = Target("quantity", ("price", "age"))
+    said = no_better(metrics_of(two, [[1.0, 1.0], [3.0, 3.0]], [[1.0, 3.0], [3.0, 1.0]]))
+    assert "'age'" in said
+    assert "'price'" not in said
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -219,7 +273,7 @@ def test_a_folder_of_another_run_or_of_something_else_is_refused_and_left_as_it_
     before = folder.file(RUN).read_bytes()
     with pytest.raises(RunExistsError, match="seed was 0, is 4; epochs was 20, is 3"):
         folder.check(other, overwrite=False)
-    with pytest.raises(RunExistsError, match="data are not those"):
+    with pytest.raises(RunExistsError, match="data are not those.*there are 2 training rows, and were"):
         folder.begin(config, {}, data.select([0, 1]), overwrite=False)
     folder.release()
     assert folder.file(RUN).read_bytes() == before
@@ -239,6 +293,31 @@ def test_a_folder_of_another_run_or_of_something_else_is_refused_and_left_as_it_
     folder.release()
     assert read_config(folder.file(RUN))[0] == other
     assert (folder.path / "my-notes.txt").exists()
+
+
+def test_data_that_changed_since_a_run_are_named_by_their_columns_and_stores_and_not_by_hashes(frame, tmp_path):
+    store = tmp_path / "s.zarr"
+    frame = frame.assign(path=[f"{row}.png" for row in range(len(frame))])
+    config = Config(image={"image": "path"}, columns=["age"], features={"growth": str(store)}, target="label",
+                    key="object_id", stratify=False)  # fmt: skip
+
+    def changes(table=frame, other=config, scale=1.0):
+        matrix = np.full((len(frame), 3), scale, np.float32)
+        rl.FeatureStore.write(store, matrix, keys=frame["object_id"], overwrite=True)
+        data = prepare(other, table).train
+        return changes_in_words(data, before, config) if before else data.fingerprints
+
+    before = {}
+    before = changes()
+    turned = frame.assign(label=np.roll(frame["label"], 1))
+    (said,) = (one for one in changes(turned) if "growth" not in one)  # the store was written anew
+    assert said == "the values of column 'label', the target, have changed"
+    assert "the paths in column 'path' (image) have changed" in changes(frame.assign(path=frame["path"][::-1].values))
+    assert "the values of column 'age' have changed" in changes(frame.assign(age=frame["age"] + 1))
+    assert f"the store {str(store)!r} (growth) is another, or has changed" in changes(scale=2.0)
+    bigger = dataclasses.replace(config, size=(8, 8))
+    assert "how pictures are made of column 'path' (image) has changed" in changes(other=bigger)
+    assert not [one for one in changes(turned) if any(text in one for text in before.values())]
 
 
 def test_a_run_that_ended_before_anything_was_trained_gives_its_folder_to_the_corrected_one(tmp_path, frame):
@@ -390,6 +469,33 @@ def test_a_target_with_the_models_classes_fits_however_it_is_stored():
         (Target("quantity", ("t",)), [3, 4]),
     ):
         require_fit(Spec({}, target, None, None), table(t=values, u=[0, 1]), with_target=True)
+
+
+def test_pictures_that_are_nowhere_are_told_with_the_folder_and_where_they_are(tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    for row in range(20):
+        (tmp_path / "photos" / f"{row}.png").write_bytes(b"")
+    plain = table(path=[f"{row}.png" for row in range(20)])
+    doubled = table(path=[f"photos/{row}.png" for row in range(20)])
+    monkeypatch.chdir(tmp_path)
+    columns, photos = {"image": "path"}, str(tmp_path / "photos")
+    said = lost_pictures(plain, columns, None)
+    assert f"'{tmp_path}/0.png'" in said
+    assert f"start from the working directory, {tmp_path}; --root says otherwise" in said
+    assert f"--root says otherwise: with --root {photos} they are there" in lost_pictures(
+        plain, columns, None, [photos]
+    )
+    said = lost_pictures(doubled, columns, photos)
+    assert f"start from {photos}; --root says otherwise: with --root {tmp_path} they are there" in said
+    assert lost_pictures(plain, columns, "photos") is None
+    assert lost_pictures(doubled, columns, None) is None
+    (tmp_path / "photos" / "0.png").unlink()
+    assert lost_pictures(plain, columns, photos) is None  # one that is lost is that row's fault
+    assert "of 8 that were looked for" in lost_pictures(table(path=["/lost.png"] * 20), columns, photos)
+    assert lost_pictures(table(path=["https://example.org/1.png"]), columns, None) is None
+    assert lost_pictures(plain, columns, "https://example.org") is None
+    assert lost_pictures(table(path=[None, None]), columns, None) is None
+    assert lost_pictures(table(path=[1.5]), columns, None) is None
 
 
 def test_labels_in_lists_are_delivered_as_zeros_and_ones(frame):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rowlock.fingerprints import changes_between, fingerprints_of
+from rowlock.fingerprints import changed_between, fingerprints_of
 from rowlock.inputs.columns import ArrayReader
 from rowlock.meanings import meanings_of
 
@@ -169,6 +169,8 @@ class DatasetFacts:
         """What tells these data from others: a short text for the rows and their keys, and one an input."""
         return fingerprints_of(self._slots, self._opened.keys, self._selection)
 
-    def changes_since(self, fingerprints: Mapping[str, str]) -> list[str]:
-        """Return in words what is not as it was when `fingerprints` were taken; appended store rows do not count."""
-        return changes_between(fingerprints, self.fingerprints, self._slots)
+    def changes_since(self, fingerprints: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+        """Return what is not as it was when `fingerprints` were taken, and is now; appended store rows do not count."""
+        now = self.fingerprints
+        changed = changed_between(fingerprints, now, self._slots)
+        return {name: (fingerprints.get(name, "nothing"), now.get(name, "nothing")) for name in changed}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rowlock.keys import Keys
     from rowlock.selection import Selection
 
-__all__ = ["changes_between", "fingerprints_of"]
+__all__ = ["changed_between", "fingerprints_of"]
 
 
 def fingerprints_of(slots: Sequence[Slot], keys: Keys, selection: Selection) -> dict[str, str]:
@@ -39,12 +39,12 @@ def _of_rows(keys: Keys, selection: Selection) -> str:
     return f"{len(selection)}:{rows.hexdigest()}"
 
 
-def changes_between(before: Mapping[str, str], now: Mapping[str, str], slots: Sequence[Slot]) -> list[str]:
-    """Return in words what is not as it was; rows that were appended to a store do not count."""
+def changed_between(before: Mapping[str, str], now: Mapping[str, str], slots: Sequence[Slot]) -> list[str]:
+    """Return the names of what is not as it was; rows that were appended to a store do not count."""
     readers = {f"{slot.role}:{slot.name}": slot.reader for slot in slots}
-    changes = []
-    for name in dict.fromkeys([*before, *now]):
-        was, is_now = before.get(name, "nothing"), now.get(name, "nothing")
-        if was != is_now and not (name in readers and readers[name].extends(was)):
-            changes.append(f"{name} was {was}, is {is_now}")
-    return changes
+    return [
+        name
+        for name in dict.fromkeys([*before, *now])
+        if before.get(name) != now.get(name)
+        and not (name in before and name in readers and readers[name].extends(before[name]))
+    ]

@@ -106,7 +106,7 @@ def _check(state: Mapping[str, Any], plan: Plan, dataset: Dataset) -> None:
         if state[name] != getattr(plan, name)
     ]
     data = {name.removeprefix(_DATA): text for name, text in state.items() if name.startswith(_DATA)}
-    wrong += dataset.changes_since(data)
+    wrong += [f"{name} was {was}, is {now}" for name, (was, now) in dataset.changes_since(data).items()]
     if wrong:
         raise StateError(
             f"the state belongs to another run: {'; '.join(wrong)}. Nothing was changed; load it into a loader of the"

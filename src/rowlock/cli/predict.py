@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -14,6 +15,7 @@ from rowlock.cli.choices import KeyType, OnError, Part, Unknown
 from rowlock.cli.commands import examples
 from rowlock.cli.roots import root_for
 from rowlock.cli.terminal import console, errors
+from rowlock.cli.unreadable import check_list, list_unreadable
 from rowlock.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -49,7 +51,10 @@ def predict(
         ),
     ] = Unknown.raise_,
     on_error: Annotated[
-        OnError, typer.Option(help="What becomes of rows that cannot be read; mask: their predictions stay empty.")
+        OnError,
+        typer.Option(
+            help="What becomes of rows that cannot be read; mask: their predictions stay empty, and they are listed."
+        ),
     ] = OnError.raise_,
     batch_size: Annotated[int | None, typer.Option(help="Rows a batch; default that of the training.")] = None,
     key_type: Annotated[
@@ -74,9 +79,11 @@ def predict(
     from rowlock.training.tables import check_place, write_table
 
     check_place(out, overwrite=overwrite)
-    beside = out.with_name(f"{out.stem}.explain.csv")
+    beside, unread = (out.with_name(f"{out.stem}.{end}") for end in ("explain.csv", "bad-rows.jsonl"))
     if explain:
         check_place(beside, overwrite=overwrite)
+    if on_error is OnError.mask:
+        check_list(unread, overwrite=overwrite)
     trained = Run.open(run)
     frame = read_for(table, trained.spec, None if key_type is None else key_type.value)
     if part is not None:
@@ -86,17 +93,25 @@ def predict(
     if moved.said:
         errors.print(f"[yellow]note[/]: {escape(moved.said)}", soft_wrap=True)
     trained.check(frame, features=stores, unknown=unknown.value, with_target=explain)
-    with errors.status("predicting"):
-        predictions = trained.predict(
-            frame,
-            features=stores,
-            root=moved.place,
-            unknown=unknown.value,
-            on_error=on_error.value,
-            batch_size=batch_size,
-        )
-    write_table(predictions, out, overwrite=overwrite)
-    _say(predictions, out)
+    lost = trained.lost_pictures(frame, moved.place) if on_error is OnError.mask else None
+    if lost:
+        errors.print(f"[yellow]note[/]: {escape(lost)}", soft_wrap=True)
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder, unread.name)
+        with errors.status("predicting"):
+            predictions = trained.predict(
+                frame,
+                features=stores,
+                root=moved.place,
+                unknown=unknown.value,
+                on_error=on_error.value,
+                bad_rows_file=written,
+                batch_size=batch_size,
+            )
+        write_table(predictions, out, overwrite=overwrite)
+        console.print(f"{predictions.num_rows:,} rows predicted: [bold]{escape(str(out))}[/]", soft_wrap=True)
+        if on_error is OnError.mask:
+            list_unreadable(written, unread)
     if explain:
         with errors.status("shuffling inputs and columns"):
             found = trained.explain(frame, rows=explain_rows, columns=explain_columns, repeats=explain_repeats,
@@ -140,14 +155,6 @@ def stores_of(given: list[str] | None) -> dict[str, str]:
             raise ConfigError(f"--features says NAME=STORE, not {text!r}")
         found[name] = address
     return found
-
-
-def _say(predictions: Any, out: Path) -> None:
-    column = next(name for name in predictions.column_names if name.startswith("predicted_"))
-    num_missing = predictions.column(column).null_count
-    console.print(f"{predictions.num_rows:,} rows predicted: [bold]{escape(str(out))}[/]", soft_wrap=True)
-    if num_missing:
-        errors.print(f"[yellow]note[/]: {num_missing:,} of them could not be read; their predictions are empty")
 
 
 def _show(found: Explanation, beside: Path) -> None:

@@ -152,9 +152,20 @@ def _test(found: Findings, frame: Any, features: dict[str, str], root: str | Non
         )
         return
     found.notes += _changes(found.tested, found.metrics)
+    found.notes += _changed(run, found, frame, features, root)
     _look(found, found.tested, most)
     if explain:
         _explain(found, run, found.tested, features, root)
+
+
+def _changed(run: Run, found: Findings, frame: Any, features: dict[str, str], root: str | None) -> list[str]:
+    """Return in words what is otherwise in all rows of the table, of training as well."""
+    from rowlock.reporting.changed import changes_since_training  # noqa: PLC0415 - a page of the folder alone needs none
+
+    try:
+        return changes_since_training(run, found.kept, frame, features, root)
+    except (RowlockError, OSError) as error:
+        return [f"Whether the training rows have changed cannot be told. {type(error).__name__}: {error}"]
 
 
 def _look(found: Findings, tested: Tested, most: int) -> None:

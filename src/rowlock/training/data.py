@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rowlock.arrays import AnyArray, BoolArray
+    from rowlock.training.spec import Spec
 
-__all__ = ["Prepared", "arrow_table", "check_options", "prepare", "truth_of"]
+__all__ = ["Prepared", "arrow_table", "check_options", "prepare", "reopened", "truth_of"]
 
 AUGMENT: Final = rl.Augment(flip=0.5, crop=(0.75, 1.0), rotate=6, brightness=0.15, contrast=0.15)
 """Mild: a picture is still what it was. Why these numbers: docs/adr/0024-training-defaults.md."""
@@ -147,6 +148,24 @@ def prepare(config: Config, frame: Any) -> Prepared:
         parts = dict(zip(parts, parts["train"].fit_statistics(*list(parts.values())[1:]), strict=True))
     notes += _about(parts, target) + _copies(parts["train"], columns)
     return Prepared(target, parts, mean, std, tuple(notes), known)
+
+
+def reopened(config: Config, spec: Spec, frame: Any) -> rl.Dataset:
+    """Open all rows of a table as they were for the training of a finished run; nothing is measured or split.
+
+    Raises
+    ------
+    ConfigError
+        The table does not have what the configuration names.
+    """
+    table, _ = _with_target(arrow_table(frame, config.key), spec.target.columns, replace(config, missing="drop"))
+    known = spec.inputs[COLUMNS]["categories"] if config.columns else {}
+    source = input_of(spec.target)
+    inputs = _inputs(config, table, known)
+    data = rl.Dataset(whole_classes(table, spec.target), inputs, source, key=config.key, missing=config.missing)
+    if isinstance(source, Quantities) and source.reader is not None:
+        source.reader.scale_by(np.asarray(spec.mean), np.asarray(spec.std))
+    return data
 
 
 def arrow_table(frame: Any, key: str | None) -> pa.Table:

@@ -15,6 +15,7 @@ import tomli_w
 from rowlock.errors import ConfigError, RunExistsError
 from rowlock.run_state import has_trained
 from rowlock.store.disk.files import write_bytes, write_json
+from rowlock.training.changes import changes_in_words
 from rowlock.training.config import Config
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class RunFolder:
             self._write_run({**facts, "options": config.to_dict(), "data": dict(data.fingerprints)})
             return said
         _, content = read_config(self.file(RUN))
-        changes = data.changes_since(content.get("data", {}))
+        changes = changes_in_words(data, content.get("data", {}), config)
         if changes:
             raise RunExistsError(
                 f"the data are not those that {self.path} was begun with: {'; '.join(changes)}. Nothing was touched."

@@ -15,6 +15,7 @@ from rowlock.training import folder as names
 from rowlock.training.data import arrow_table
 from rowlock.training.fits import require_fit, require_fit_key
 from rowlock.training.folder import RunFolder, read_config, read_metrics
+from rowlock.training.pictures import lost_pictures
 from rowlock.training.spec import Spec
 
 if TYPE_CHECKING:
@@ -157,6 +158,7 @@ class Run:
         unknown: str = "raise",
         on_error: str = "raise",
         max_bad: float = 1.0,
+        bad_rows_file: str | os.PathLike[str] | None = None,
         batch_size: int | None = None,
     ) -> Any:
         """Return what the model says about every row of a table, once, in its order, beside the keys.
@@ -175,6 +177,8 @@ class Run:
             ``"mask"``: the predictions of a row that cannot be read are missing.
         max_bad : float
             Most such rows, as a share.
+        bad_rows_file : path, optional
+            A JSON-lines file that gets each of them, with key, path and reason, as of `Dataset.batches`.
         batch_size : int, optional
             By default that of the training.
 
@@ -195,13 +199,28 @@ class Run:
             raise ConfigError(f"on_error must be 'raise' or 'mask' (every row has a place), not {on_error!r}")
         spec = self.spec.with_places(features or {}, root, unknown)
         require_fit(spec, arrow_table(frame, spec.key))
+        lost = self.lost_pictures(frame, root)
+        if lost and on_error == "raise":
+            raise ConfigError(f"{lost}. Nothing was read.")
         data = rl.Dataset(frame, spec.rl_inputs(), key=spec.key)
         try:
             size = batch_size or self.config.batch_size
-            predicted = predicted_by(self.model, data, spec, batch_size=size, on_error=on_error, max_bad=max_bad)
+            predicted = predicted_by(self.model, data, spec, batch_size=size, on_error=on_error, max_bad=max_bad,
+                                     bad_rows_file=bad_rows_file)  # fmt: skip
             return data.frame_of(*_columns(spec, predicted))
         finally:
             data.close()
+
+    def lost_pictures(self, frame: Any, root: str | None = None) -> str | None:
+        """Return in words that of a few pictures from the whole of a table none is there; None where one is."""
+        table = arrow_table(frame, self.spec.key)
+        for name, told in self.spec.inputs.items():
+            if told["kind"] == "images":
+                trained = [] if told["root"] is None else [told["root"]]
+                lost = lost_pictures(table, {name: told["column"]}, root or told["root"], trained)
+                if lost:
+                    return lost
+        return None
 
     def explain(
         self,
@@ -247,13 +266,21 @@ class Run:
 
 
 def predicted_by(
-    model: Any, data: rl.Dataset, spec: Spec, *, batch_size: int, on_error: str = "raise", max_bad: float = 1.0
+    model: Any,
+    data: rl.Dataset,
+    spec: Spec,
+    *,
+    batch_size: int,
+    on_error: str = "raise",
+    max_bad: float = 1.0,
+    bad_rows_file: str | os.PathLike[str] | None = None,
 ) -> AnyArray:
     """Return what a model says about every row, float64 of shape (rows, outputs), in units; NaN where it was masked."""
     import rowlock.keras  # noqa: PLC0415 - loads Keras
 
     size = min(batch_size, len(data))
-    loader = data.batches(size, shuffle=False, last="pad", on_error=on_error, max_bad=max_bad)  # type: ignore[arg-type] # checked
+    loader = data.batches(size, shuffle=False, last="pad", on_error=on_error, max_bad=max_bad,  # type: ignore[arg-type] # checked
+                          bad_rows_file=bad_rows_file)  # fmt: skip
     try:
         said = nw.from_native(rowlock.keras.predict(model, loader), eager_only=True)
     finally:

@@ -128,6 +128,14 @@ class Spec:
         """Return the inputs, as the model was trained on them."""
         return {name: _INPUTS[told["kind"]](told) for name, told in self.inputs.items()}
 
+    def statistics(self) -> dict[str, rl.ColumnStatistics]:
+        """Return by what each input of numbers is standardised and filled."""
+        return {
+            name: rl.ColumnStatistics.from_dict(told["statistics"])
+            for name, told in self.inputs.items()
+            if "statistics" in told
+        }
+
     def in_units(self, predicted: AnyArray) -> AnyArray:
         """Return what a model said in the target's own units, float64; probabilities as they are."""
         if self.mean is None or self.std is None:

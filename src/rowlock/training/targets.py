@@ -98,8 +98,8 @@ def target_columns(table: pa.Table, given: str | Sequence[str] | None) -> tuple[
 def find_target(table: pa.Table, columns: tuple[str, ...], task: str = "auto") -> Target:
     """Return what is to be predicted, by the columns' types: the one way from columns to a target, for all commands.
 
-    Text, booleans and up to `MOST_CLASSES` different whole numbers are classes; other numbers are a quantity; a column
-    of lists, and several columns of 0 and 1, are labels.
+    Text, booleans, up to `MOST_CLASSES` different whole numbers, and 0 and 1 of whatever type, are classes; other
+    numbers are a quantity; a column of lists, and several columns of 0 and 1, are labels.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def _refuse_id(table: pa.Table, name: str) -> None:
 def whole_classes(table: pa.Table, target: Target) -> pa.Table:
     """Return the table with whole numbers where pandas made floats of them, since a class is no float."""
     name = target.columns[0]
-    if target.task != "classes" or not pa.types.is_floating(table.schema.field(name).type):
+    if target.task != "classes" or _kind(table, name) != "float":
         return table
     column = table.column(name)
     known = pc.if_else(pc.is_finite(column), column, pa.scalar(None, column.type))
@@ -185,7 +185,7 @@ def _told(table: pa.Table, columns: tuple[str, ...]) -> str:
     kinds = {column: _kind(table, column) for column in columns}
     if len(columns) == 1:
         return {"list": "labels", "text": "classes", "flag": "classes"}.get(kinds[columns[0]]) or (
-            "classes" if kinds[columns[0]] == "whole" and _num_values(table, columns[0]) <= MOST_CLASSES else "quantity"
+            "classes" if _are_few_wholes(table, columns[0]) else "quantity"
         )
     if all(kind == "flag" or _is_zero_or_one(table, column) for column, kind in kinds.items()):
         return "labels"
@@ -196,6 +196,13 @@ def _told(table: pa.Table, columns: tuple[str, ...]) -> str:
         + ", ".join(f"{column!r} ({table.schema.field(column).type})" for column in columns)
         + ". Name one column, or columns of one kind."
     )
+
+
+def _are_few_wholes(table: pa.Table, column: str) -> bool:
+    """Return whether numbers are classes: a few whole ones, or 0 and 1, which an empty cell makes floats."""
+    if _kind(table, column) == "whole":
+        return _num_values(table, column) <= MOST_CLASSES
+    return _is_zero_or_one(table, column)
 
 
 def _kind(table: pa.Table, column: str) -> str:

@@ -11,10 +11,12 @@ import numpy as np
 import rowlock as rl
 from rowlock.backend import load
 from rowlock.training import folder as names
-from rowlock.training.data import Prepared, check_options, prepare, truth_of
+from rowlock.training.baseline import no_better
+from rowlock.training.data import Prepared, arrow_table, check_options, prepare, truth_of
 from rowlock.training.folder import RunFolder, read_metrics
 from rowlock.training.listener import Listener
 from rowlock.training.metrics import MAIN, MEANINGS, measure
+from rowlock.training.pictures import require_pictures
 from rowlock.training.run import Run, predicted_by
 from rowlock.training.spec import Spec
 from rowlock.training.tables import write_table
@@ -76,6 +78,8 @@ def train(
     folder = RunFolder(out)
     check_options(config, frame)
     folder.check(config, overwrite=overwrite)
+    if overwrite or not folder.is_complete:
+        require_pictures(arrow_table(frame, config.key), config.image, config.root)
     backend = load()
     prepared = prepare(config, frame)
     try:
@@ -91,6 +95,9 @@ def train(
                 from rowlock.training.ablation import ablate  # noqa: PLC0415 - it needs this module
 
                 run = ablate(run, config, prepared, listener, backend, facts)
+            poor = no_better(run.metrics, is_balanced="balanced" in {config.class_weights, config.sampling})
+            if poor:
+                listener.note(poor)
             listener.done(folder)
             return run
         finally:

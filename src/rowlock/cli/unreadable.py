@@ -1,0 +1,50 @@
+"""Rows that a command could not read: the first of them on the terminal, all of them in a file beside its output."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rich.markup import escape
+
+from rowlock.bad_rows import BadRow, bad_rows_of
+from rowlock.cli.terminal import errors
+from rowlock.errors import ConfigError
+from rowlock.store.disk.files import write_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["check_list", "list_unreadable"]
+
+_SHOWN: Final = 5
+
+
+def check_list(path: Path, *, overwrite: bool) -> None:
+    """Refuse a place where something is already, before any work.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if path.is_dir() or (path.exists() and not overwrite):
+        raise ConfigError(f"there is something at {path} already; --overwrite replaces it, once the new one is whole")
+
+
+def list_unreadable(written: Path, path: Path) -> None:
+    """Show the first rows of the list in `written`, and keep it at `path`; without any, an earlier list is removed."""
+    if not written.exists():
+        path.unlink(missing_ok=True)
+        return
+    rows = bad_rows_of(written)
+    write_bytes(path, written.read_bytes())
+    errors.print(f"[yellow]note[/]: {len(rows):,} of them could not be read; their predictions are empty:")
+    for row in rows[:_SHOWN]:
+        errors.print(f"  {escape(_told(row))}", soft_wrap=True)
+    more = f"{len(rows) - _SHOWN:,} more; " if len(rows) > _SHOWN else ""
+    errors.print(f"  {more}all of them: {escape(str(path))}", soft_wrap=True)
+
+
+def _told(row: BadRow) -> str:
+    who = f"row {row.row}" if row.key is None else f"key {row.key!r}"
+    where = "" if row.path is None else f", {row.path}"
+    return f"{who}{where}: {row.reason}"
