@@ -55,7 +55,9 @@ def table(
         typer.Option(metavar="COL", help="Its column of keys; default the path without extension, as column 'key'."),
     ] = None,
     sizes: Annotated[bool, typer.Option("--sizes", help="Add height, width and num_bytes.")] = False,
-    hashes: Annotated[bool, typer.Option("--hash", help="Add path_hash, to notice changed files.")] = False,
+    hashes: Annotated[
+        bool, typer.Option("--hash", help="Add path_hash, by which Python's verify='hash' notices changed files.")
+    ] = False,
     absolute: Annotated[
         bool, typer.Option("--absolute", help="Write absolute paths; default relative to FOLDER.")
     ] = False,
