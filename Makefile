@@ -4,6 +4,8 @@ PIP = -m pip install --quiet --disable-pip-version-check --constraint constraint
 VENV ?= .venv
 DEMO_VENV ?= .venv-demo
 JOBS ?= 2
+# Apart from others: where TensorFlow is loaded, the compiler of PyTorch's CUDA builds (triton) ends the process.
+WITH_TENSORFLOW = tests/test_tensorflow.py tests/test_docs.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-core test-frameworks test-fast check format bench docs clean
@@ -25,7 +27,8 @@ test-frameworks: $(VENV)/done ## the second part
 	KERAS_BACKEND=tensorflow $(VENV)/bin/python -m pytest -m framework
 	KERAS_BACKEND=jax $(VENV)/bin/python -m pytest -m "framework and not slow"
 	KERAS_BACKEND=torch $(VENV)/bin/python -m pytest -m "framework and not slow"
-	$(VENV)/bin/python -m pytest -m "adapter and not framework"
+	KERAS_BACKEND=jax $(VENV)/bin/python -m pytest -m "adapter and not framework" $(WITH_TENSORFLOW:%=--ignore=%)
+	$(VENV)/bin/python -m pytest -m "adapter and not framework" $(WITH_TENSORFLOW)
 
 test-fast: $(VENV)/done ## the tests that take seconds and need no framework
 	$(VENV)/bin/python -m pytest -m "not slow and not framework and not adapter"
