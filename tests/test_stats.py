@@ -202,6 +202,7 @@ def test_too_many_open_files_is_not_a_bad_row_and_names_the_limit(pictures, one_
         raise OSError(errno.EMFILE, "Too many open files")
 
     data = rl.Dataset(pictures, {"image": rl.Images("path", size=(24, 24))}, target=rl.Column("y"))
+    data.batches(8).batch(0)  # compiled loops are loaded
     monkeypatch.setattr(os, "open", full)
     with pytest.raises(OSError, match="Too many open files") as caught:
         data.batches(8, on_error="skip").batch(0)
