@@ -74,8 +74,8 @@ def _main() -> None:
 
 
 def _keras(job: dict[str, Any]) -> Iterator[int]:
-    import numpy as np  # noqa: PLC0415 - only in the child
-    from keras.utils import img_to_array, load_img  # noqa: PLC0415 - only in the child
+    import numpy as np  # noqa: PLC0415 - loaded in the process that is measured alone
+    from keras.utils import img_to_array, load_img  # noqa: PLC0415 - loaded in the process that is measured alone
 
     paths, count = job["paths"], job["batch_size"]
     while True:
@@ -86,7 +86,7 @@ def _keras(job: dict[str, Any]) -> Iterator[int]:
 
 
 def _torch(job: dict[str, Any]) -> Iterator[int]:
-    from torch.utils.data import DataLoader  # noqa: PLC0415 - only in the child
+    from torch.utils.data import DataLoader  # noqa: PLC0415 - loaded in the process that is measured alone
 
     loader = DataLoader(
         _Pictures(job["paths"], tuple(job["size"])), batch_size=job["batch_size"], num_workers=job["num_workers"],
@@ -108,9 +108,9 @@ class _Pictures:
         return len(self._paths)
 
     def __getitem__(self, place: int) -> Any:
-        import numpy as np  # noqa: PLC0415 - only in the child
-        import torch  # noqa: PLC0415 - only in the child
-        from PIL import Image  # noqa: PLC0415 - only in the child
+        import numpy as np  # noqa: PLC0415 - loaded in the process that is measured alone
+        import torch  # noqa: PLC0415 - loaded in the process that is measured alone
+        from PIL import Image  # noqa: PLC0415 - loaded in the process that is measured alone
 
         with Image.open(self._paths[place]) as image:
             return torch.from_numpy(np.array(image.convert("RGB").resize(self._size[::-1])))
