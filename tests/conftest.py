@@ -37,6 +37,9 @@ def _numba_cache():
 
 os.environ.setdefault("NUMBA_CACHE_DIR", _numba_cache())
 
+# hundreds of processes that tests start would each compile the package anew
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell starts what runs in its background like that
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
