@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -54,13 +53,13 @@ class PictureFiles:
     namings: list[Naming] = field(default_factory=list)
 
     @cached_property
-    def digests(self) -> dict[int, set[str]]:
+    def digests(self) -> dict[int, tuple[str, ...]]:
         """The digests that a file should have: several, where rows say different ones."""
-        found: dict[int, set[str]] = defaultdict(set)
+        found: dict[int, tuple[str, ...]] = {}
         for naming in self.namings:
             for file, digest in zip(naming.files.tolist(), naming.digests or (), strict=False):
-                if digest is not None:
-                    found[file].add(digest)
+                if digest is not None and digest not in found.get(file, ()):
+                    found[file] = (*found.get(file, ()), digest)
         return found
 
     def __len__(self) -> int:
