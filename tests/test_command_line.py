@@ -64,6 +64,7 @@ def test_commands_that_take_a_table_share_their_words():
         "--size",
         "--root",
         "--remote",
+        "--verify",
         "--features",
         "--join",
         "--columns",

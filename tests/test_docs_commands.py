@@ -31,6 +31,11 @@ def inline_lines(page):
     return [re.sub(r"\s+", " ", span) for span in re.findall(r"`(rowlock [^`]*)`", text)]
 
 
+def options_of(command):
+    """Return the options of a command, with those that say no."""
+    return {option for one in command.params for option in [*one.opts, *one.secondary_opts]}
+
+
 def misnamed(line):
     """Return what in a command does not exist: its own name, or one of its options."""
     words = shlex.split(line.replace("|", " "), comments=True)
@@ -41,7 +46,7 @@ def misnamed(line):
     if name is not None:
         if name not in COMMANDS:
             return [name]
-        options |= {option for parameter in COMMANDS[name].params for option in parameter.opts}
+        options |= options_of(COMMANDS[name])
     return [word for word in words[1:] if word.startswith("-") and word not in options and not re.match(r"-\d", word)]
 
 
@@ -59,7 +64,7 @@ def test_an_option_that_is_not_there_is_noticed():
 
 @pytest.mark.parametrize("page", PAGES)
 def test_options_named_alone_exist(page):
-    options = {option for command in COMMANDS.values() for parameter in command.params for option in parameter.opts}
+    options = set().union(*map(options_of, COMMANDS.values()))
     named = set(re.findall(r"`(--[a-z][a-z-]*)[ `=\[|]", PAGES[page].read_text()))
     assert named - options - {"--help", "--install-completion"} - OTHER_PROGRAMS == set()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow.compute as pc
 from rowlock.errors import ConfigError
 from rowlock.folders.naming import shown
 from rowlock.inputs import Images
+from rowlock.pictures.digests import known_digests
 from rowlock.pictures.limits import max_file_bytes
 from rowlock.pictures.paths import as_binary, to_arrow
 from rowlock.remote.source import source_of
@@ -19,7 +21,7 @@ from rowlock.remote.source import source_of
 if TYPE_CHECKING:
     from typing import Any
 
-    from rowlock.arrays import Int64Array
+    from rowlock.arrays import BoolArray, Int64Array
     from rowlock.checking.subject import Part, Subject
     from rowlock.pictures.content import PictureSource
 
@@ -35,6 +37,8 @@ class Naming(NamedTuple):
     files: Int64Array
     without_path: Int64Array
     """Rows that name none."""
+    digests: list[str | None] | None = None
+    """What each of `files` should have, where that is to be compared; None: it has none that is known."""
 
 
 @dataclass
@@ -47,6 +51,16 @@ class PictureFiles:
     """How each is to be decoded."""
     sources: list[PictureSource] = field(default_factory=list)
     namings: list[Naming] = field(default_factory=list)
+
+    @cached_property
+    def digests(self) -> dict[int, tuple[str, ...]]:
+        """The digests that a file should have: several, where rows say different ones."""
+        found: dict[int, tuple[str, ...]] = {}
+        for naming in self.namings:
+            for file, digest in zip(naming.files.tolist(), naming.digests or (), strict=False):
+                if digest is not None and digest not in found.get(file, ()):
+                    found[file] = (*found.get(file, ()), digest)
+        return found
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -103,7 +117,18 @@ def _naming(
             found.images.append(images)
             found.sources.append(source)
         files.append(number)
-    return Naming(part, name, owners[~lacks], np.array(files, np.int64), owners[lacks])
+    digests = None if images.hashes is None else _digests(part, images, images.hashes, rows, ~lacks)
+    return Naming(part, name, owners[~lacks], np.array(files, np.int64), owners[lacks], digests)
+
+
+def _digests(part: Part, images: Images, column: str, rows: Int64Array, named: BoolArray) -> list[str | None] | None:
+    """Return the digest of every picture that is `named`; None where the column cannot tell, as opening it says."""
+    try:
+        series = part.table.column(column)
+        _, texts = _flat(to_arrow(series, column, "digests").take(pa.array(rows)), rows, series, images)
+    except (ConfigError, pa.ArrowException):
+        return None
+    return known_digests(texts.filter(pa.array(named))) if len(texts) == len(named) else None
 
 
 def _flat(array: Any, rows: Int64Array, series: Any, images: Images) -> tuple[Int64Array, Any]:

@@ -1,4 +1,4 @@
-"""Rows whose pictures are missing or cannot be decoded."""
+"""Rows whose pictures are missing, cannot be decoded, or are not those that were hashed."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rowlock.checking.report import Finding, amount
+from rowlock.checking.report import Example, Finding, amount
 from rowlock.checking.subject import NUM_EXAMPLES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from rowlock.checking.files import Naming
     from rowlock.checking.subject import Subject
 
-__all__ = ["no_path", "unreadable"]
+__all__ = ["changed", "no_digest", "no_path", "unreadable"]
 
 _CALLED = {
     "missing": ("missing", "picture is not there", "pictures are not there"),
@@ -24,6 +24,7 @@ _CALLED = {
     "decode": ("unreadable", "picture is damaged, or is none", "pictures are damaged, or are none"),
     "disk": ("unreadable", *["pictures could not be read: the disk or network mount failed"] * 2),
 }
+_OTHER = "picture is not the file that was hashed", "pictures are not the files that were hashed"
 _ADVICE = {
     "missing": "is --root / root= the folder that these paths start from? Else leave these rows out of the table",
     "read": "see to their permissions, or leave these rows out of the table",
@@ -48,6 +49,22 @@ def no_path(subject: Subject) -> Iterator[Finding]:
             )
 
 
+def no_digest(subject: Subject) -> Iterator[Finding]:
+    """Find pictures without a digest that they can be compared with, where that is asked for."""
+    for naming in subject.files.namings:
+        places = [place for place, digest in enumerate(naming.digests or ()) if digest is None]
+        if places:
+            yield Finding(
+                "no-digest",
+                "error",
+                f"{amount(len(places), 'picture has', 'pictures have')} no digest that is known",
+                len(places),
+                naming.input,
+                "rl.hash_pictures(paths) makes such a column",
+                tuple(_example(subject, naming, place, "") for place in places[:NUM_EXAMPLES]),
+            )
+
+
 def unreadable(subject: Subject) -> Iterator[Finding]:
     """Find pictures that a training run would stop at."""
     faults = subject.scan.faults
@@ -59,19 +76,44 @@ def unreadable(subject: Subject) -> Iterator[Finding]:
                 yield _finding(subject, naming, places.tolist(), check, texts, _ADVICE[stage])
 
 
+def changed(subject: Subject) -> Iterator[Finding]:
+    """Find pictures whose bytes have another digest than the table says, where that is to be compared."""
+    wrong = subject.scan.changed
+    for naming in subject.files.namings if wrong else ():
+        told = list(zip(naming.files.tolist(), naming.digests or (), strict=False))
+        places = [place for place, (file, digest) in enumerate(told) if digest in wrong.get(file, ())]
+        if places:
+            part = f" ({naming.part.name})" if subject.is_split else ""
+            yield Finding(
+                "changed",
+                "error",
+                f"{amount(len(places), *_OTHER)}{part}",
+                len(places),
+                naming.input,
+                "they were exchanged, edited or damaged since: bring them back, or hash them again"
+                " (rl.hash_pictures) if the change was meant",
+                tuple(
+                    _example(subject, naming, place, _digests(wrong, *told[place])) for place in places[:NUM_EXAMPLES]
+                ),
+            )
+
+
+def _digests(wrong: Mapping[int, Mapping[str, str]], file: int, digest: str | None) -> str:
+    return f"its digest should be {digest}, and is {wrong[file][digest or '']}"
+
+
+def _example(subject: Subject, naming: Naming, place: int, detail: str) -> Example:
+    path = subject.files.shown(int(naming.files[place]))
+    return naming.part.example(int(naming.rows[place]), detail, named=subject.is_split, path=path)
+
+
 def _finding(subject: Subject, naming: Naming, places: list[int], check: str, texts: list[str], advice: str) -> Finding:
-    faults, files = subject.scan.faults, subject.files
+    faults = subject.scan.faults
     reasons = Counter(faults[int(naming.files[place])].reason.split(":")[0].split(" (")[0] for place in places)
     part = f" ({naming.part.name})" if subject.is_split else ""
     kinds = f", for {len(reasons)} reasons" if len(reasons) > 1 and check != "missing" else ""
     examples = tuple(
-        naming.part.example(
-            int(naming.rows[place]),
-            faults[int(naming.files[place])].reason,
-            named=subject.is_split,
-            path=files.shown(int(naming.files[place])),
-        )
-        for place in places[:NUM_EXAMPLES]
+        _example(subject, naming, place, faults[int(naming.files[place])].reason) for place in places[:NUM_EXAMPLES]
     )
     return Finding(
         check, "error", f"{amount(len(places), *texts)}{part}{kinds}", len(places), naming.input, advice, examples

@@ -48,7 +48,9 @@ CHECKS: Final[dict[str, Callable[[Subject], Iterator[Finding]]]] = {
     "stores": stores.damaged,
     "sources of other formats": stores.dear_sources,
     "paths": pictures.no_path,
+    "digests": pictures.no_digest,
     "unreadable pictures": pictures.unreadable,
+    "changed pictures": pictures.changed,
     "pictures named twice": duplicates.repeats,
     "copies of pictures": duplicates.copies,
     "contradicting labels": duplicates.contradictions,
@@ -60,6 +62,7 @@ CHECKS: Final[dict[str, Callable[[Subject], Iterator[Finding]]]] = {
 
 _NEED_PICTURES = {
     pictures.unreadable,
+    pictures.changed,
     duplicates.copies,
     duplicates.contradictions,
     splits.shared_pictures,

@@ -12,6 +12,7 @@ import numpy as np
 
 from rowlock.errors import RowError
 from rowlock.pictures.decode import decode
+from rowlock.pictures.digests import digest_like
 from rowlock.pictures.kinds import kind_of
 from rowlock.pictures.sizes import picture_size_of
 from rowlock.processors import num_processors
@@ -57,11 +58,14 @@ class Scan:
     kinds : list of str
         By content.
     faults : dict of int to Fault
+    changed : dict of int to dict of str to str
+        Of a file whose bytes are not those that were hashed: each digest that it should have, and what it has.
     """
 
     def __init__(self, files: PictureFiles, progress: Progress = None) -> None:
         count = len(files)
         self._files = files
+        self._digests = files.digests
         self.is_good: BoolArray = np.zeros(count, np.bool_)
         self.is_blank: BoolArray = np.zeros(count, np.bool_)
         self.height, self.width = np.zeros((2, count), np.int32)
@@ -69,6 +73,7 @@ class Scan:
         self.digest = np.zeros(count, "V16")
         self.kinds = [""] * count
         self.faults: dict[int, Fault] = {}
+        self.changed: dict[int, dict[str, str]] = {}
         self.was_stopped = False
         if count:
             with reporting(progress, "reading pictures", count) as report:
@@ -114,6 +119,10 @@ class Scan:
         data = bytes(self._files.sources[file].read(self._files.paths[file]).data)
         self.num_bytes[file] = len(data)
         self.digest[file] = np.void(hashlib.blake2b(data, digest_size=16).digest())
+        found = {digest: digest_like(digest, data) for digest in self._digests.get(file, ())}
+        others = {digest: own for digest, own in found.items() if digest != own}
+        if others:
+            self.changed[file] = others
         self.kinds[file] = kind_of(data)
         pixels = decode(data, images.channels, images.max_pixels, images.size, images.resize)
         self.height[file], self.width[file] = picture_size_of(data)

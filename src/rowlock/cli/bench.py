@@ -24,6 +24,7 @@ __all__ = ["bench"]
 @examples(
     "rowlock bench animals.parquet --image path",
     "rowlock bench animals.parquet --image path --features growth=growth.zarr --key key --seconds 60",
+    "rowlock bench animals.parquet --image path --verify",
     "rowlock bench animals.parquet --image path --no-reference --json",
 )
 @takes_data

@@ -29,6 +29,7 @@ __all__ = ["check"]
     "rowlock check animals.parquet --image path --features growth=growth.zarr --key key --full",
     "rowlock check animals.parquet --image path --split 0.8,0.1,0.1 --stratify label",
     "rowlock check animals.parquet --image path --features growth=growth.zarr --key key --missing drop",
+    "rowlock check animals.parquet --image path --verify",
     "rowlock check animals.parquet --image path --sample 10000 --json > report.json",
 )
 @takes_data

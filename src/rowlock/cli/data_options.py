@@ -84,10 +84,13 @@ class DataOptions(ToldOfData):
         Raises
         ------
         ConfigError
-            None is named, or two have one name.
+            None is named, two have one name, or digests to verify are not in the table.
         """
         import rowlock as rl
+        from rowlock.training.digests import require_digests
 
+        if self.verify:
+            require_digests(self.frame, self.images)
         joins, found = self.joins, list[tuple[str, rl.Input]]()
         for name, column in self.images.items():
             found.append((name, self._images(column, augment, cache)))
@@ -115,7 +118,13 @@ class DataOptions(ToldOfData):
 
         remote = rl.Remote(*self.remote) if self.remote else None
         return rl.Images(
-            column, size=self.image_size, root=self.image_root, remote=remote, augment=augment, cache=cache
+            column,
+            size=self.image_size,
+            root=self.image_root,
+            remote=remote,
+            augment=augment,
+            cache=cache,
+            verify="hash" if self.verify else None,
         )
 
     @functools.cached_property

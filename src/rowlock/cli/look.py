@@ -24,6 +24,7 @@ __all__ = ["look"]
 @examples(
     "rowlock look animals.parquet --image path --target label -o sheet.png",
     "rowlock look animals.parquet --image path --features growth=growth.zarr --key key -n 48",
+    "rowlock look animals.parquet --image path --verify",
     "rowlock look animals.parquet --image path --rows 3,17,204 --augment --overwrite",
 )
 @takes_data

@@ -29,6 +29,7 @@ ROOT_HELP: Final = "Where relative paths of pictures start; default what TABLE n
 @examples(
     "rowlock predict run new.parquet predictions.parquet",
     "rowlock predict run new.csv predictions.csv --features growth=new-growth.zarr --on-error mask",
+    "rowlock predict run new.parquet predictions.parquet --verify",
     "rowlock predict run labelled.parquet predictions.parquet --explain --part test",
 )
 def predict(
@@ -50,6 +51,13 @@ def predict(
             help="What becomes of a category that no training row had; zeros: it is none of the column's categories."
         ),
     ] = Unknown.raise_,
+    verify: Annotated[
+        bool | None,
+        typer.Option(
+            "--verify/--no-verify",
+            help="Compare every picture with its digest in the column COL_hash of TABLE; default as in training.",
+        ),
+    ] = None,
     on_error: Annotated[
         OnError,
         typer.Option(
@@ -92,7 +100,7 @@ def predict(
     moved = root_for(frame, root, trained.spec)
     if moved.said:
         errors.print(f"[yellow]note[/]: {escape(moved.said)}", soft_wrap=True)
-    trained.check(frame, features=stores, unknown=unknown.value, with_target=explain)
+    trained.check(frame, features=stores, unknown=unknown.value, verify=verify, with_target=explain)
     lost = trained.lost_pictures(frame, moved.place) if on_error is OnError.mask else None
     if lost:
         errors.print(f"[yellow]note[/]: {escape(lost)}", soft_wrap=True)
@@ -104,6 +112,7 @@ def predict(
                 features=stores,
                 root=moved.place,
                 unknown=unknown.value,
+                verify=verify,
                 on_error=on_error.value,
                 bad_rows_file=written,
                 batch_size=batch_size,
@@ -115,7 +124,8 @@ def predict(
     if explain:
         with errors.status("shuffling inputs and columns"):
             found = trained.explain(frame, rows=explain_rows, columns=explain_columns, repeats=explain_repeats,
-                                    seed=seed, features=stores, root=moved.place, unknown=unknown.value)  # fmt: skip
+                                    seed=seed, features=stores, root=moved.place, unknown=unknown.value,
+                                    verify=verify)  # fmt: skip
         write_table(found.table(), beside, overwrite=overwrite)
         _show(found, beside)
 

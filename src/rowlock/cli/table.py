@@ -56,7 +56,7 @@ def table(
     ] = None,
     sizes: Annotated[bool, typer.Option("--sizes", help="Add height, width and num_bytes.")] = False,
     hashes: Annotated[
-        bool, typer.Option("--hash", help="Add path_hash, by which Python's verify='hash' notices changed files.")
+        bool, typer.Option("--hash", help="Add path_hash, by which --verify of other commands notices changed files.")
     ] = False,
     absolute: Annotated[
         bool, typer.Option("--absolute", help="Write absolute paths; default relative to FOLDER.")
@@ -139,9 +139,10 @@ def _show(made: FolderTable, out: Path, *, absolute: bool) -> None:
     show_lines(lines)
     if made.key in rows.column_names and rows.column(made.key).null_count:
         errors.print(f"[yellow]note[/]: {escape(made.key)} has empty fields, so it cannot be a key yet")
-    target = " --target label" if "label" in rows.column_names else ""
+    more = " --target label" if "label" in rows.column_names else ""
+    more += " --verify" if "path_hash" in rows.column_names else ""
     console.print(
-        f"[dim]next: rowlock check {escape(str(out))} --image path --key {escape(made.key)}{target}[/]", soft_wrap=True
+        f"[dim]next: rowlock check {escape(str(out))} --image path --key {escape(made.key)}{more}[/]", soft_wrap=True
     )
 
 

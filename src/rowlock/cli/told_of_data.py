@@ -39,6 +39,8 @@ class ToldOfData:
         ``NAME=STORE``.
     columns : str or None
         ``A,B``: numbers and categories that are in the table; the input ``"columns"``.
+    verify : bool
+        Compare every picture with its digest, in the column ``COL_hash``.
     """
 
     table: Annotated[Path, typer.Argument(help="The table: Parquet, Arrow (Feather) or CSV.", show_default=False)]
@@ -65,6 +67,13 @@ class ToldOfData:
             text="Servers that pictures may be read from: https, s3://bucket/photos/; repeatable.",
         ),
     ] = None
+    verify: Annotated[
+        bool,
+        _option(
+            "--verify",
+            text="Compare every picture with its digest, in the column COL_hash, which `rowlock table --hash` writes.",
+        ),
+    ] = False
     features: Annotated[
         list[str] | None,
         _option("--features", metavar="NAME=STORE", text="Feature store joined by the key; repeatable."),

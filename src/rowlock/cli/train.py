@@ -21,6 +21,7 @@ _PLAIN = (
     *(
         "root",
         "remote",
+        "verify",
         "task",
         "key",
         "rows",
@@ -74,6 +75,7 @@ def _as_typed(options: dict[str, Any]) -> dict[str, Any]:
     "rowlock train animals.parquet --image imgpath --key object_id --target label",
     "rowlock train animals.parquet --image imgpath --features growth=growth.zarr --columns age,weight \\",
     "    --key object_id --target label --size 96 --epochs 30 --out merged --ablate",
+    "rowlock train animals.parquet --image path --verify --key key --target label    # of `rowlock table --hash`",
     "rowlock train houses.parquet --image photo --columns rooms,area --key id --target price --out prices",
     "rowlock train animals.parquet --image imgpath --key object_id --target label \\",
     "    --branch image=efficientnetv2b0:efficientnetv2-b0_notop.h5 --freeze image",
@@ -191,6 +193,7 @@ def train(
         size=data.image_size,
         root=_absolute(data.image_root),
         remote=data.remote or (),
+        verify=data.verify,
         features={name: _absolute(store) for name, store in data.stores.items()},
         join=data.joins,
         columns=data.column_names,

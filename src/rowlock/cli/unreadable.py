@@ -8,6 +8,7 @@ from rich.markup import escape
 
 from rowlock.bad_rows import BadRow, bad_rows_of
 from rowlock.cli.terminal import errors
+from rowlock.cli.wording import in_options
 from rowlock.errors import ConfigError
 from rowlock.store.disk.files import write_bytes
 
@@ -47,4 +48,4 @@ def list_unreadable(written: Path, path: Path) -> None:
 def _told(row: BadRow) -> str:
     who = f"row {row.row}" if row.key is None else f"key {row.key!r}"
     where = "" if row.path is None else f", {row.path}"
-    return f"{who}{where}: {row.reason}"
+    return f"{who}{where}: {in_options(row.reason)}"

@@ -22,6 +22,7 @@ __all__ = [
     "check_count",
     "check_numbers",
     "check_remote",
+    "digests_of",
     "hashes_column",
     "picture_dtype",
     "picture_size",
@@ -106,4 +107,9 @@ def hashes_column(column: str, verify: Any, hashes: Any) -> str | None:
         if hashes is not None:
             raise ConfigError(f'hashes={hashes!r} has no effect without verify="hash"')
         return None
-    return f"{column}_hash" if hashes is None else hashes
+    return digests_of(column) if hashes is None else hashes
+
+
+def digests_of(column: str) -> str:
+    """Return the usual name of the column that holds the digests of a column's pictures."""
+    return f"{column}_hash"

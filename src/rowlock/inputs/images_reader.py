@@ -6,7 +6,7 @@ import contextlib
 import functools
 import math
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from typing_extensions import override
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from rowlock.table import Table
 
 __all__ = ["ImagesReader"]
+
+_HASH: Final = ":hash="
+"""Behind it, a fingerprint says which digests are asked for."""
 
 _PIECE_IMAGES, _CACHED_PIECE_IMAGES = 8, 32
 """Some milliseconds of decoding; half a millisecond of reading pixels that are there."""
@@ -112,7 +115,14 @@ class ImagesReader(Reader):
         images = self._images
         shape = "x".join(map(str, self.spec.shape))
         augment = "" if images.augment is None else f":{images.augment!r}"
-        return f"{self._paths.digest()}:{shape}:{images.dtype}:{images.scale!r}:{images.resize}{augment}"
+        digests = "" if self._digests is None else f"{_HASH}{self._digests.digest()}"
+        return f"{self._paths.digest()}:{shape}:{images.dtype}:{images.scale!r}:{images.resize}{augment}{digests}"
+
+    @override
+    def extends(self, fingerprint: str) -> bool:
+        before, _, were = fingerprint.partition(_HASH)
+        now, _, are = self.fingerprint.partition(_HASH)
+        return before == now and (not were or not are or were == are)  # to begin, or to end, comparing changes no data
 
     def _keys(self, pictures: Int64Array) -> Iterator[bytes]:
         """Yield the keys of pictures, by their place among all paths; a source may need the first few only."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rowlock.arrays import Int64Array
 
-__all__ = ["ALGORITHMS", "DigestColumn", "check_digest", "digest_of_bytes"]
+__all__ = ["ALGORITHMS", "DigestColumn", "check_digest", "digest_like", "digest_of_bytes", "known_digests"]
 
 ALGORITHMS: dict[str, tuple[Callable[..., Any], int]] = {
     "blake2b-128": (functools.partial(hashlib.blake2b, digest_size=16), 32),
@@ -37,6 +37,18 @@ def digest_of_bytes(data: bytes | memoryview, algorithm: str) -> str:
     return f"{algorithm}:{make(data).hexdigest()}"
 
 
+def digest_like(expected: str, data: bytes | memoryview) -> str:
+    """Return the digest of bytes by the algorithm of another digest."""
+    return digest_of_bytes(data, expected.partition(":")[0])
+
+
+def known_digests(texts: Any) -> list[str | None]:
+    """Return an Arrow array of texts as a list of digests in small letters; None where there is none that is known."""
+    is_known = pc.fill_null(pc.match_substring_regex(texts, _PATTERN), fill_value=False)
+    return [text.decode().lower() if known else None
+            for text, known in zip(texts.to_pylist(), is_known.to_pylist(), strict=True)]  # fmt: skip
+
+
 def check_digest(data: bytes | memoryview, expected: str) -> None:
     """Refuse bytes that have another digest.
 
@@ -45,7 +57,7 @@ def check_digest(data: bytes | memoryview, expected: str) -> None:
     RowError
         Names both.
     """
-    found = digest_of_bytes(data, expected.partition(":")[0])
+    found = digest_like(expected, data)
     if found != expected:
         raise RowError(
             f"its bytes are not those that were hashed: the digest should be {expected}, and that of these"
@@ -90,6 +102,10 @@ class DigestColumn:
             others = np.flatnonzero(self._column.list_lengths != paths.list_lengths)
             if len(others):
                 raise ConfigError(f"{listed(others)} of column {name!r} have more or fewer digests than pictures.")
+
+    def digest(self) -> str:
+        """Return a short text that other digests, or the same in another order, do not have."""
+        return self._column.digest()
 
     def take(self, places: Int64Array) -> list[str]:
         """Return the digests of the pictures at `places` of the paths' array, int64 of shape (n,), in small letters."""

@@ -54,9 +54,7 @@ def _told(name: str, was: str, now: str, config: Config) -> str:
         columns = [config.target] if isinstance(config.target, str) else list(config.target)
         return f"the values of {_named(columns)}, the target, have changed"
     if own in config.image:
-        is_same = was.partition(":")[0] == now.partition(":")[0]
-        what = "how pictures are made of" if is_same else "the paths in"
-        return f"{what} column {config.image[own]!r} ({own}) {'has' if is_same else 'have'} changed"
+        return _pictures(was, now, f"column {config.image[own]!r} ({own})")
     if own == COLUMNS and own not in config.features:
         is_same = was.rpartition("|")[0] == now.rpartition("|")[0]  # behind it: how rows are standardised
         what = f"the values of {_named(list(config.columns))}"
@@ -65,6 +63,14 @@ def _told(name: str, was: str, now: str, config: Config) -> str:
     if _matrix(was) == _matrix(now):
         return f"the rows that are taken of {store}, or their mean and deviation, have changed"
     return f"{store} is another, or has changed"
+
+
+def _pictures(was: str, now: str, column: str) -> str:
+    if was.partition(":")[0] != now.partition(":")[0]:
+        return f"the paths in {column} have changed"
+    if was.partition(":hash=")[0] != now.partition(":hash=")[0]:
+        return f"how pictures are made of {column} has changed"
+    return f"the digests of the pictures in {column} have changed, so they are other files"
 
 
 def _rows(was: str, now: str) -> str:

@@ -39,6 +39,8 @@ class Config:
         Folder, or beginning of URLs, that relative paths start from.
     remote : sequence of str
         Servers that pictures may be read from, as `rl.Remote` takes them: ``"https"``, ``"s3://bucket/photos/"``.
+    verify : bool
+        Compare the bytes of every picture with its digest, in the column of its path's name and ``_hash``.
     features : dict of str to str
         Address of a feature store, by the name of the input; standardised by the training rows.
     join : dict of str to str
@@ -104,6 +106,7 @@ class Config:
     size: tuple[int, int] = (150, 150)
     root: str | None = None
     remote: Sequence[str] = ()
+    verify: bool = False
     features: Mapping[str, str] = field(default_factory=dict)
     join: Mapping[str, str] = field(default_factory=dict)
     columns: Sequence[str] = ()
@@ -176,7 +179,7 @@ class Config:
             raise ConfigError(
                 f"split has the shares of training, validation and test, such as 0.8,0.1,0.1, not {self.split!r}"
             )
-        for name in ("augment", "mixed_precision", "ablate"):
+        for name in ("augment", "mixed_precision", "ablate", "verify"):
             true_or_false(name, getattr(self, name))
 
     def _check_choices(self) -> None:
@@ -213,9 +216,11 @@ class Config:
 
     def only(self, names: Sequence[str]) -> Config:
         """Return the configuration of a model of these inputs and no others."""
+        image = {name: column for name, column in self.image.items() if name in names}
         return replace(
             self,
-            image={name: column for name, column in self.image.items() if name in names},
+            image=image,
+            verify=self.verify and bool(image),
             features={name: store for name, store in self.features.items() if name in names},
             join={name: column for name, column in self.join.items() if name in names},
             columns=self.columns if COLUMNS in names else (),

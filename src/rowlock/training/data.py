@@ -21,6 +21,7 @@ from rowlock.training.column_inputs import (
     without_codes,
 )
 from rowlock.training.config import COLUMNS, PARTS, Config
+from rowlock.training.digests import require_digests
 from rowlock.training.target_inputs import Quantities, input_of
 from rowlock.training.targets import (
     Target,
@@ -111,6 +112,8 @@ def _told(config: Config, table: pa.Table) -> Target:
                 raise ConfigError(
                     f"the table has no column {name!r}, which --{option} names.{nearest(name, table.column_names)}"
                 )
+    if config.verify:
+        require_digests(table, config.image)
     return find_target(table, columns, config.task)
 
 
@@ -230,7 +233,15 @@ def _inputs(config: Config, table: pa.Table, known: Mapping[str, Sequence[str]])
     augment = AUGMENT if config.augment else None
     remote = rl.Remote(*config.remote) if config.remote else None
     inputs: dict[str, rl.Input] = {
-        name: rl.Images(column, size=config.size, root=config.root, remote=remote, augment=augment, cache=config.cache)
+        name: rl.Images(
+            column,
+            size=config.size,
+            root=config.root,
+            remote=remote,
+            augment=augment,
+            cache=config.cache,
+            verify="hash" if config.verify else None,
+        )
         for name, column in config.image.items()
     }
     for name, store in config.features.items():

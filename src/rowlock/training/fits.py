@@ -10,6 +10,7 @@ from rowlock.arguments import nearest
 from rowlock.errors import ConfigError, RowlockError
 from rowlock.inputs.matrices import open_matrix
 from rowlock.training.column_inputs import category_columns, rows_with, values_of
+from rowlock.training.digests import HOW_TO_HASH
 from rowlock.training.spec import key_type
 from rowlock.training.target_fits import target_differences
 
@@ -85,6 +86,12 @@ def _images(spec: Spec, told: Mapping[str, Any], table: pa.Table) -> Iterator[st
     yield from _lacking(table, told["column"], "its paths")
     if told["column"] in table.column_names and key_type(table, told["column"]) not in {"text", *_BYTES}:
         yield f"column {told['column']!r} held paths, and holds {table.schema.field(told['column']).type}"
+    hashes = told.get("hashes")
+    if hashes and hashes not in table.column_names:
+        yield (
+            f"the table has no column {hashes!r}, the digests that its pictures are compared with ({HOW_TO_HASH};"
+            " rowlock predict --no-verify goes without)"
+        )
 
 
 def _columns(spec: Spec, told: Mapping[str, Any], table: pa.Table) -> Iterator[str]:  # noqa: ARG001 - as its siblings

@@ -101,6 +101,7 @@ class Run:
         *,
         features: Mapping[str, str] | None = None,
         unknown: str = "raise",
+        verify: bool | None = None,
         with_target: bool = False,
     ) -> None:
         """Compare a table and its stores with the spec; takes no time.
@@ -111,7 +112,7 @@ class Run:
             Names all that differs.
         """
         table = arrow_table(frame, self.spec.key)
-        require_fit(self.spec.with_places(features or {}, None, unknown), table, with_target=with_target)
+        require_fit(self.spec.with_places(features or {}, None, unknown, verify), table, with_target=with_target)
 
     def part_of(self, frame: Any, part: str) -> Any:
         """Return the rows of a table that were in a part of the run's split, in the table's order.
@@ -156,6 +157,7 @@ class Run:
         features: Mapping[str, str] | None = None,
         root: str | None = None,
         unknown: str = "raise",
+        verify: bool | None = None,
         on_error: str = "raise",
         max_bad: float = 1.0,
         bad_rows_file: str | os.PathLike[str] | None = None,
@@ -173,6 +175,8 @@ class Run:
             Folder that relative paths start from, if another one.
         unknown : {"raise", "zeros"}
             ``"zeros"``: a category that no training row had is none of the categories, as a missing one is.
+        verify : bool, optional
+            Compare the bytes of every picture with its digest, a column of the table; by default as in training.
         on_error : {"raise", "mask"}
             ``"mask"``: the predictions of a row that cannot be read are missing.
         max_bad : float
@@ -197,7 +201,7 @@ class Run:
         """
         if on_error not in {"raise", "mask"}:
             raise ConfigError(f"on_error must be 'raise' or 'mask' (every row has a place), not {on_error!r}")
-        spec = self.spec.with_places(features or {}, root, unknown)
+        spec = self.spec.with_places(features or {}, root, unknown, verify)
         require_fit(spec, arrow_table(frame, spec.key))
         lost = self.lost_pictures(frame, root)
         if lost and on_error == "raise":
@@ -233,6 +237,7 @@ class Run:
         features: Mapping[str, str] | None = None,
         root: str | None = None,
         unknown: str = "raise",
+        verify: bool | None = None,
     ) -> Explanation:
         """Return how much the metric drops when an input, or one of its columns, is that of other rows.
 
@@ -251,7 +256,7 @@ class Run:
         repeats : int
             Permutations of each.
         seed : int
-        features, root, unknown : optional
+        features, root, unknown, verify : optional
             As in `predict`.
 
         Returns
@@ -260,7 +265,7 @@ class Run:
         """
         from rowlock.training.explain import explain  # noqa: PLC0415 - loads Keras
 
-        spec = self.spec.with_places(features or {}, root, unknown)
+        spec = self.spec.with_places(features or {}, root, unknown, verify)
         return explain(self.model, spec, frame, rows=rows, columns=columns, repeats=repeats, seed=seed,
                        batch_size=self.config.batch_size)  # fmt: skip
 

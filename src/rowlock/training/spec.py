@@ -10,6 +10,7 @@ import numpy as np
 
 import rowlock as rl
 from rowlock.errors import ConfigError
+from rowlock.inputs.image_arguments import digests_of
 from rowlock.inputs.matrices import open_matrix
 from rowlock.training.config import COLUMNS
 from rowlock.training.targets import Target
@@ -37,8 +38,8 @@ class Spec:
     ----------
     inputs : dict of str to dict
         In the order of the model: ``kind`` (``"images"``, ``"features"``, ``"columns"``) and what that kind needs:
-        column, size and resize; store, number and names of its columns, key and statistics; columns, their categories
-        and statistics.
+        column, size, resize and column of digests; store, number and names of its columns, key and statistics; columns,
+        their categories and statistics.
     target : Target
     key : str or None
     key_type : {"int", "text"} or None
@@ -63,7 +64,8 @@ class Spec:
             if name in config.image:
                 inputs[name] = {"kind": "images", "column": config.image[name], "size": list(config.size),
                                 "resize": "stretch", "channels": 3, "dtype": "uint8", "root": config.root,
-                                "remote": list(config.remote)}  # fmt: skip
+                                "remote": list(config.remote),
+                                "hashes": digests_of(config.image[name]) if config.verify else None}  # fmt: skip
             elif name in config.features:
                 inputs[name] = _features(config, name) | {"statistics": statistics[name].to_dict()}
             else:
@@ -101,8 +103,18 @@ class Spec:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"{path} is not a data spec: {error!r}") from error
 
-    def with_places(self, features: Mapping[str, str], root: str | None, unknown: str = "raise") -> Spec:
+    def with_places(
+        self, features: Mapping[str, str], root: str | None, unknown: str = "raise", verify: bool | None = None
+    ) -> Spec:
         """Return the spec with stores and pictures at other addresses, and with what becomes of unknown categories.
+
+        Parameters
+        ----------
+        features : dict of str to str
+        root : str or None
+        unknown : {"raise", "zeros"}
+        verify : bool, optional
+            Whether pictures are compared with their digests; by default as in training.
 
         Raises
         ------
@@ -120,6 +132,8 @@ class Spec:
         for told in inputs.values():
             if told["kind"] == "images" and root is not None:
                 told["root"] = root
+            if told["kind"] == "images" and verify is not None:
+                told["hashes"] = digests_of(told["column"]) if verify else None
             if told["kind"] == "columns":
                 told["unknown"] = unknown
         return Spec(inputs, self.target, self.key, self.key_type, self.mean, self.std)
@@ -202,6 +216,8 @@ def _images(told: Mapping[str, Any]) -> rl.Input:
         channels=told["channels"],
         dtype=told["dtype"],
         resize=told["resize"],
+        verify="hash" if told.get("hashes") else None,
+        hashes=told.get("hashes"),
     )
 
 

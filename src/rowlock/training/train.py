@@ -84,8 +84,8 @@ def train(
     prepared = prepare(config, frame)
     try:
         facts = dict(source or {})
-        said = folder.begin(config, facts | {"versions": _versions(backend)}, prepared.train, overwrite=overwrite)
         try:
+            said = folder.begin(config, facts | {"versions": _versions(backend)}, prepared.train, overwrite=overwrite)
             if said:
                 listener.note(said)
             if _is_all_there(folder, config):
@@ -109,8 +109,8 @@ def train(
 def train_prepared(folder: RunFolder, config: Config, prepared: Prepared, listener: Listener, backend: str,
                    facts: dict[str, Any]) -> Run:  # fmt: skip
     """Train a model of data that are open already, as for an ablation."""
-    folder.begin(config, facts | {"versions": _versions(backend)}, prepared.train, overwrite=False)
     try:
+        folder.begin(config, facts | {"versions": _versions(backend)}, prepared.train, overwrite=False)
         return _trained(folder, config, prepared, listener, backend)
     finally:
         folder.release()
