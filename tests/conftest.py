@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-hypothesis.settings.register_profile("ci", max_examples=60, deadline=None, derandomize=True)
-hypothesis.settings.register_profile("long", max_examples=2000, deadline=None)
+UNTIMED = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}  # machines may be slow
+hypothesis.settings.register_profile("ci", max_examples=60, derandomize=True, **UNTIMED)
+hypothesis.settings.register_profile("long", max_examples=2000, **UNTIMED)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 

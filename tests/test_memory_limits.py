@@ -157,7 +157,7 @@ def test_ten_times_the_budget_of_data_take_no_more_memory_than_the_budget_and_a_
 def little_address_space(extra_bytes):
     """Iterate where threads and arrays may not be had; return how it ended."""
     signal.signal(signal.SIGALRM, too_late)
-    signal.alarm(20)
+    signal.alarm(12)
     frame = pd.DataFrame({"n": np.arange(150)})
     data = rl.Dataset(frame, {"s": Small(), "a": Large()}, target=rl.Column("n"))
     if extra_bytes is not None:
