@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -17,8 +18,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-hypothesis.settings.register_profile("ci", max_examples=60, deadline=None, derandomize=True)
-hypothesis.settings.register_profile("long", max_examples=2000, deadline=None)
+UNTIMED = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}  # machines may be slow
+hypothesis.settings.register_profile("ci", max_examples=60, derandomize=True, **UNTIMED)
+hypothesis.settings.register_profile("long", max_examples=2000, **UNTIMED)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
@@ -74,7 +76,7 @@ def frame():
 
 @pytest.fixture
 def time_limit():
-    """Return a context that ends a test that hangs: ``with time_limit(60): ...``, in seconds, in the main thread."""
+    """Return a context that ends a test that hangs: ``with time_limit(600): ...``, in seconds, in the main thread."""
 
     @contextlib.contextmanager
     def limited(seconds):
@@ -106,6 +108,17 @@ def has_open():
     return looked_up
 
 
+def free_port():
+    """Return a port that nobody uses, and that the system gives nobody until it is used: it gives higher ones."""
+    first_given = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    below = int(first_given.read_text().split()[0]) if first_given.exists() else 32_768
+    while True:
+        port = secrets.choice(range(10_000, max(below, 10_500)))
+        with contextlib.suppress(OSError), socket.socket() as free:
+            free.bind(("127.0.0.1", port))
+            return port
+
+
 @pytest.fixture
 def run_ranks():
     """Return a function that runs a script as several processes, and gives what each printed last, read as JSON.
@@ -114,10 +127,8 @@ def run_ranks():
     """
     children = []
 
-    def run(script, *, world_size=2, seconds=150, **environment):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+    def run(script, *, world_size=2, seconds=300, **environment):
+        port = free_port()
         children.extend(
             subprocess.Popen(
                 [sys.executable, "-c", script, str(rank), str(world_size), str(port)],

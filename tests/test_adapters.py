@@ -195,7 +195,7 @@ except rl.RowlockError as error:
 )
 def test_a_framework_that_is_not_there_is_one_line_that_says_what_to_install(call, blocked, says):
     code = BLOCKED.format(blocked=blocked, call=call)
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=False)
     assert found.returncode == 0, found.stderr
     assert found.stdout.startswith(says)
     assert found.stdout.count("\n") == 1

@@ -27,7 +27,7 @@ def scorecard(tmp_path_factory):
     """Counts of each format and damage, from processes of their own."""
     path = tmp_path_factory.mktemp("scorecard") / "counts.json"
     command = [sys.executable, SCRIPT, "--quick", "--no-bombs", "--json", path, "--formats", *FORMATS]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, env=dict(os.environ))
+    run = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, env=dict(os.environ))
     assert path.exists(), run.stdout + run.stderr
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     return run, {(row["format"], row["damage"]): row for row in rows}

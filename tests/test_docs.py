@@ -212,7 +212,7 @@ def run(tmp_path, monkeypatch, time_limit):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.stdout", io.StringIO())
-    with time_limit(240):
+    with time_limit(600):
         yield run_page
 
 

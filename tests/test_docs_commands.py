@@ -116,7 +116,7 @@ def test_the_tutorial_runs_as_it_stands(tmp_path, monkeypatch, time_limit):
         for name in ("table", "pack", "check", "look", "bench", "train", "predict", "report")
         if name not in str(typed)
     ] == []
-    with time_limit(240):
+    with time_limit(600):
         for line in typed:
             if line == "python hints.py":
                 exec(compile(script[1], "hints.py", "exec"), {})

@@ -39,7 +39,7 @@ def drawn(example, tmp_path_factory):
 def said_by(script, folder, *arguments):
     """What an example prints, run as a reader would run it."""
     command = [sys.executable, EXAMPLES / f"{script}.py", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=folder, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=folder, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

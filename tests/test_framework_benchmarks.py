@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.adapter, pytest.mark.slow]
 
 def run(script, *arguments):
     command = [sys.executable, BENCHMARKS / script, *arguments]
-    found = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    found = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert found.returncode == 0, found.stderr[-3000:]
     return found.stdout
 

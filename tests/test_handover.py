@@ -67,7 +67,7 @@ def test_ready_shows_the_very_batches_that_come_next_and_takes_none(time_limit):
     assert loader.ready(0, 3) == []
     epoch = iter(loader)
     next(epoch)
-    with time_limit(60):
+    with time_limit(600):
         while len(shown := loader.ready(1, 3)) < 3:
             pass
     assert loader.state_dict()["rows_delivered"] == 4

@@ -111,7 +111,7 @@ def go_on_after_an_interrupt(number, prefetch, last):
             require(found == (step, planned[step], planned[step]), f"{interrupt.where}: step {step}, but {found}")
             step += 1
         loader.close()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 300
         while engine.memory().in_flight_bytes:
             require(time.monotonic() < deadline, f"{interrupt.where}: memory stays in the account")
             time.sleep(0.001)
@@ -135,7 +135,7 @@ def interrupt_everywhere():
 
 
 def interrupt_in_a_storm(seconds):
-    """Interrupt at random moments, often again while the last interrupt is still on its way."""
+    """Interrupt for so long, and often enough, at random moments, often again while one is still on its way."""
     rng = random.Random(1)
     engine = rl.Engine(num_threads=3, prefetch=2)
     loader = dataset(600, lambda rows: time.sleep(0.0003)).batches(6, seed=SEED, on_error="mask", engine=engine)
@@ -150,7 +150,7 @@ def interrupt_in_a_storm(seconds):
 
     signal.signal(signal.SIGALRM, handler)
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline or num_interrupts <= 500 or step <= 100:
         batch, is_over = None, False
         try:
             is_armed = True
@@ -196,14 +196,14 @@ def test_a_storm_of_interrupts_hangs_nothing_and_shifts_nothing():
 def run(*arguments):
     """Run this file as a program of its own, which ends even where it hangs; return what it found."""
     done = subprocess.run(
-        [sys.executable, __file__, *arguments], capture_output=True, text=True, check=False, timeout=200
+        [sys.executable, __file__, *arguments], capture_output=True, text=True, check=False, timeout=600
     )  # fmt: skip
     assert done.returncode == 0, f"{arguments}: {done.stderr[-3000:]}"
     return json.loads(done.stdout)
 
 
 if __name__ == "__main__":
-    faulthandler.dump_traceback_later(100, exit=True)
+    faulthandler.dump_traceback_later(500, exit=True)
     work = {"everywhere": interrupt_everywhere, "storm": lambda seconds: interrupt_in_a_storm(int(seconds))}[
         sys.argv[1]
     ]

@@ -70,7 +70,7 @@ def test_a_plain_fit_trains_on_every_row_once_an_epoch_with_its_own_target(shuff
 
 @pytest.mark.skipif(BACKEND != "jax", reason="where the probe before training loses rows")
 def test_but_two_workers_of_keras_lose_rows_and_repeat_others(time_limit):
-    with time_limit(100):
+    with time_limit(600):
         counts = trained(ByHand(300, 10, workers=2), 300, epochs=2)
     assert (counts != 2).sum() > 20
     assert (trained(ByHand(300, 10), 300, epochs=2) == 2).all()  # the check itself is right
@@ -119,7 +119,7 @@ def test_no_batch_is_overwritten_while_a_deep_model_still_reads_it(prefetch, tim
     num_rows = 30 * 32
     frame = pd.DataFrame({"number": np.arange(num_rows)})
     inputs = {"number": rl.Columns(["number"]), "features": rl.Features(features_of(num_rows))}
-    with time_limit(60), rl.Engine(num_threads=2, prefetch=prefetch) as engine:
+    with time_limit(600), rl.Engine(num_threads=2, prefetch=prefetch) as engine:
         loader = rl.Dataset(frame, inputs).batches(32, shuffle=False, engine=engine)
         assert num_corrupt(loader.to_keras(), num_rows) == 0
 
@@ -149,7 +149,7 @@ def test_a_batch_that_is_kept_never_changes(kept_as):
 def test_no_more_than_prefetch_batches_are_in_hand_and_training_never_hangs(prefetch, time_limit):
     num_rows, size = 40 * 8, 8
     batch_bytes = size * (num_rows + 1) * 4
-    with time_limit(60), rl.Engine(num_threads=2, prefetch=prefetch) as engine:
+    with time_limit(600), rl.Engine(num_threads=2, prefetch=prefetch) as engine:
         loader = ours(num_rows).batches(size, engine=engine)
         counting_model(num_rows).fit(loader.to_keras(), epochs=2, verbose=0)
         assert engine.memory().peak_bytes <= (prefetch + 1) * batch_bytes
@@ -237,18 +237,18 @@ def test_what_the_model_gets_is_the_loader_s_own_memory_on_torch_and_the_loader_
 
 
 def test_nothing_is_forked(time_limit):
-    forks = []
+    forks, children = [], set(multiprocessing.active_children())
     os.register_at_fork(before=lambda: forks.append(1))
-    with time_limit(60):
+    with time_limit(600):
         trained(ours(20).batches(4).to_keras(), 20, epochs=2)
         rowlock.keras.fit(counting_model(20), ours(20).batches(4), epochs=2, verbose=0)
     assert forks == []
-    assert multiprocessing.active_children() == []
+    assert set(multiprocessing.active_children()) <= children
 
 
 def test_without_keras_the_message_says_what_to_install():
     code = "import sys; sys.modules['keras'] = None\nimport rowlock\ntry: rowlock.keras"
     code += "\nexcept ImportError as error: print(error)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600)
     assert "pip install 'rowlock[keras]'" in done.stdout
     assert len(done.stdout.splitlines()) == 1

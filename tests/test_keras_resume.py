@@ -96,7 +96,7 @@ def trained(path, kind="schedule", *, after=None, every=1, delivered=None, model
 
 @pytest.mark.parametrize(("kind", "eagerly"), [("schedule", False), ("plateau", True)])
 def test_a_run_that_is_interrupted_at_any_step_ends_as_one_that_is_not(kind, eagerly, tmp_path, time_limit):
-    with time_limit(120):
+    with time_limit(600):
         whole_rows, rows = {}, {}
         whole, history, _ = trained(None, kind, eagerly=eagerly, delivered=whole_rows)
         path = tmp_path / "run.state"
@@ -420,7 +420,7 @@ def test_random_generators_of_the_process_go_on_where_they_were(every, tmp_path)
 def killed_or_done(path, journal, death):
     """One life of the program below; return whether it was killed."""
     done = subprocess.run(
-        [sys.executable, __file__, path, journal, death], capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, __file__, path, journal, death], capture_output=True, text=True, check=False, timeout=600
     )
     assert done.returncode in (0, -signal.SIGKILL), done.stderr[-3000:]
     return done.returncode != 0

@@ -1,8 +1,8 @@
 """Training that is killed, a hundred times, and started again: every planned row in its turn, once, and the same end.
 
 This file is also the program that is killed: ``python test_kills.py FOLDER NUM_KILLS SEED``. It forks a trainer, which
-makes its dataset, its loader and its threads anew as a new process would; kills it after a random time; and forks the
-next one, until all epochs are there.
+makes its dataset, its loader and its threads anew as a new process would; kills it a moment after a random number of
+steps, or while it begins; and forks the next one, until all epochs are there.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def replace(file, text):
     beside.replace(file)
 
 
-def train(folder, run, seconds_a_step):
+def train(folder, run, tell=None):
     """The program of a careful user: goes on from the last checkpoint, and saves one every few steps."""
     saved = run / "checkpoint.json"
     checkpoint = json.loads(saved.read_text()) if saved.exists() else {"model": "00" * 16, "loader": None}
@@ -89,7 +89,9 @@ def train(folder, run, seconds_a_step):
             row_text = " ".join(map(str, batch.rows.tolist()))
             os.write(journal, f"step {batch.step} {batch.epoch} {row_text}\n".encode())
             num_steps += 1
-            time.sleep(seconds_a_step)
+            if tell is not None:
+                os.write(tell, b"x")
+                time.sleep(0.002)
             if num_steps % STEPS_A_SAVE == 0 or loader.state_dict()["epoch"] == NUM_EPOCHS:
                 replace(saved, json.dumps({"model": model, "loader": loader.state_dict()}))
                 os.write(journal, f"save {loader.state_dict()['step']}\n".encode())
@@ -97,30 +99,31 @@ def train(folder, run, seconds_a_step):
 
 
 def fork(work):
+    """Run a function in a forked child; return its number, and the end of a pipe that it tells its steps into."""
+    ready, tell = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            work()
+            work(tell)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the parent must hear of it
             sys.stderr.write(f"{error!r}\n")
             os._exit(1)
         os._exit(0)
-    return child
+    os.close(tell)
+    return child, ready
 
 
-def killed_after(child, seconds):
-    """Kill the child after a while, or a moment after it ended; return whether it was still at work."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found, status = os.waitpid(child, os.WNOHANG)
-        if found:
-            if os.waitstatus_to_exitcode(status) != 0:
-                raise RuntimeError("a trainer failed by itself")
-            return False
-        time.sleep(0.001)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return True
+def killed_after(child, ready, num_steps, seconds):
+    """Kill the child so long after so many steps, unless it ended before; return whether it was still at work."""
+    is_over = any(os.read(ready, 1) == b"" for _ in range(num_steps))
+    if not is_over:
+        time.sleep(seconds)
+        os.kill(child, signal.SIGKILL)
+    ended_with = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    os.close(ready)
+    if ended_with not in (0, -signal.SIGKILL):
+        raise RuntimeError("a trainer failed by itself")
+    return ended_with != 0
 
 
 def kill_again_and_again(folder, num_kills, seed):
@@ -128,7 +131,7 @@ def kill_again_and_again(folder, num_kills, seed):
     write_data(folder)
     whole = folder / "whole"
     whole.mkdir()
-    train(folder, whole, 0)  # the run that nothing interrupts; it also loads whatever the children need
+    train(folder, whole)  # the run that nothing interrupts; it also loads whatever the children need
     planned = planned_rows()
     require_planned(whole, planned)
     kills, runs, resumed = 0, 0, 0
@@ -136,8 +139,8 @@ def kill_again_and_again(folder, num_kills, seed):
         run = folder / f"run{runs}"
         run.mkdir()
         while True:
-            child = fork(lambda run=run: train(folder, run, 0.004))
-            if not killed_after(child, rng.uniform(0.0, 0.35)):
+            child, ready = fork(lambda tell, run=run: train(folder, run, tell))
+            if not killed_after(child, ready, max(0, rng.randint(-5, 25)), rng.uniform(0.0, 0.02)):
                 break
             kills += 1
         resumed += require_planned(run, planned)
@@ -183,7 +186,7 @@ def require_planned(run, planned):
 def test_a_hundred_kills_lose_no_row_repeat_none_and_end_in_the_same_model(tmp_path):
     seed = random.randrange(10**9)
     done = subprocess.run(
-        [sys.executable, __file__, tmp_path, "100", str(seed)], capture_output=True, text=True, check=False, timeout=280
+        [sys.executable, __file__, tmp_path, "100", str(seed)], capture_output=True, text=True, check=False, timeout=600
     )
     assert done.returncode == 0, f"seed {seed}: {done.stderr[-3000:]}"
     figures = json.loads(done.stdout)

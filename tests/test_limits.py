@@ -82,7 +82,7 @@ def limit(kind, value):
     resource.setrlimit(kind, (value, resource.getrlimit(kind)[1]))
 
 
-def run(*arguments, prefix=(), timeout=200):
+def run(*arguments, prefix=(), timeout=600):
     """Run this file as a program of its own; return what it printed."""
     done = subprocess.run(
         [*prefix, sys.executable, __file__, *map(str, arguments)],
@@ -143,7 +143,7 @@ def test_without_a_descriptor_the_limit_is_named_and_no_row_is_called_bad(tmp_pa
 # --- threads ----------------------------------------------------------------------------------------------
 
 
-def forked(work, seconds=20):
+def forked(work, seconds=300):
     """Run a function in a forked child; return what it returned, or 'hung'."""
     read_end, write_end = os.pipe()
     child = os.fork()

@@ -68,7 +68,7 @@ def limit(kind, value):
     resource.setrlimit(kind, (value, resource.getrlimit(kind)[1]))
 
 
-def run(*arguments, prefix=(), timeout=200):
+def run(*arguments, prefix=(), timeout=600):
     """Run this file as a program of its own; return what it printed."""
     done = subprocess.run(
         [*prefix, sys.executable, __file__, *map(str, arguments)],
@@ -110,12 +110,19 @@ def peak_over(make_data, folder, budget, batch_size):
     before, rows = status("RssAnon"), []
     with rl.Engine(num_threads=4, prefetch=10_000, memory_budget=budget) as engine, PeakOfMemory() as memory:
         for batch in data.batches(batch_size, seed=1, engine=engine):
-            time.sleep(1.0 if not rows else 0)  # until the budget is full
+            while not rows and is_at_work(engine):  # until the budget is full
+                time.sleep(0.01)
             rows += batch.rows.tolist()
             del batch
     if sorted(rows) != list(range(len(data))):
         raise RuntimeError("a row is missing or repeated")
     return memory.peak - before
+
+
+def is_at_work(engine):
+    """Whether threads still make what was begun."""
+    with engine._pool._lock:
+        return engine._pool._tasks or engine._pool._num_running
 
 
 def large_rows(folder):
@@ -150,7 +157,7 @@ def test_ten_times_the_budget_of_data_take_no_more_memory_than_the_budget_and_a_
 def little_address_space(extra_bytes):
     """Iterate where threads and arrays may not be had; return how it ended."""
     signal.signal(signal.SIGALRM, too_late)
-    signal.alarm(5)
+    signal.alarm(12)
     frame = pd.DataFrame({"n": np.arange(150)})
     data = rl.Dataset(frame, {"s": Small(), "a": Large()}, target=rl.Column("n"))
     if extra_bytes is not None:
@@ -174,7 +181,7 @@ def too_late(_, frame):
     raise RuntimeError("a thread died while it began" if (threading.__file__, "start") in names else "it hung")
 
 
-def forked(work, seconds=20):
+def forked(work, seconds=300):
     """Run a function in a forked child; return what it returned, or 'hung'."""
     read_end, write_end = os.pipe()
     child = os.fork()

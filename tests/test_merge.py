@@ -216,7 +216,7 @@ def test_a_backbone_with_weights_of_a_local_file_loads_in_another_process(tmp_pa
     model.save(tmp_path / "m.keras")
     np.savez(tmp_path / "given.npz", image=pixels, age=np.arange(8.0, dtype=np.float32)[:, None])
     command = [sys.executable, "-c", LOADED, tmp_path / "m.keras", tmp_path / "given.npz", tmp_path / "told.npy"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True, env=os.environ)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True, env=os.environ)
     assert done.stdout.split()[-1] == "4"
     assert np.allclose(np.load(tmp_path / "told.npy"), expected, rtol=1e-4, atol=1e-4)
 

@@ -286,7 +286,7 @@ def test_packing_from_a_thread_leaves_signals_alone(parquet, store):
     signal.signal(signal.SIGINT, before)
     thread = threading.Thread(target=rl.pack, args=(parquet, store), kwargs={"key": "object_id"})
     thread.start()
-    thread.join(60)
+    thread.join(300)
     assert rl.FeatureStore.open(store).num_rows == 50
     rl.pack(parquet, store, key="object_id", overwrite=True)
     assert signal.getsignal(signal.SIGINT) is before
@@ -324,7 +324,7 @@ def test_memory_stays_flat_whatever_the_size(tmp_path, form):
 
 def run_python(code, *arguments):
     command = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=240)
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)
 
 
 # Ctrl-C
@@ -344,6 +344,16 @@ PACKER = """
 """
 
 
+WAITING = """
+    def wait():
+        import signal
+        note = signal.getsignal(signal.SIGINT)
+        signal.signal(signal.SIGINT, lambda *given: (note(*given), print("noted", flush=True)))
+        print("waiting", flush=True)
+        time.sleep(600)
+"""
+
+
 def interrupted(*arguments, after=30, signals=1):
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(PACKER), *map(str, arguments)], stdout=subprocess.PIPE, text=True
@@ -354,7 +364,7 @@ def interrupted(*arguments, after=30, signals=1):
         for _ in range(signals):
             process.send_signal(signal.SIGINT)
             time.sleep(0.002)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=600)
     finally:
         process.kill()
     return process.returncode, output
@@ -385,18 +395,18 @@ def test_ctrl_c_while_a_store_is_replaced_leaves_the_old_one(store):
 
 
 def test_a_second_ctrl_c_ends_at_once(store):
-    code = PACKER.replace("time.sleep(0.01)", "time.sleep(0.01 if start < 500 else 600)")
+    code = WAITING + PACKER.replace("time.sleep(0.01)", "time.sleep(0.01) if start < 500 else wait()")
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code), str(store)], stdout=subprocess.PIPE, text=True
     )
     try:
-        for _ in range(6):
-            process.stdout.readline()
+        while process.stdout.readline() != "waiting\n":
+            assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        time.sleep(0.5)
+        assert process.stdout.readline() == "noted\n"
         assert process.poll() is None, "it waits for the block at hand"
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        process.communicate(timeout=600)
     finally:
         process.kill()
     assert process.returncode == 130
@@ -412,7 +422,7 @@ def command(*arguments):
     """Run ``rowlock pack`` as a shell does; returns its exit code, output and errors."""
     process = subprocess.run(
         [sys.executable, "-m", "rowlock", "pack", *map(str, arguments)],
-        capture_output=True, check=False, text=True, timeout=120, env=os.environ | {"COLUMNS": "200"},
+        capture_output=True, check=False, text=True, timeout=600, env=os.environ | {"COLUMNS": "200"},
     )  # fmt: skip
     return process.returncode, process.stdout, process.stderr
 
@@ -584,7 +594,7 @@ def test_verify_and_info_of_nothing_end_with_two(tmp_path):
     for name in ("verify", "info"):
         process = subprocess.run(
             [sys.executable, "-m", "rowlock", name, str(tmp_path / "nothing")],
-            capture_output=True, check=False, text=True, timeout=120, env=os.environ | {"COLUMNS": "200"},
+            capture_output=True, check=False, text=True, timeout=600, env=os.environ | {"COLUMNS": "200"},
         )  # fmt: skip
         assert process.returncode == 2
         assert "StoreNotFoundError" in process.stderr
@@ -618,11 +628,11 @@ def test_ctrl_c_on_the_command_keeps_the_rows_so_far(tmp_path, store):
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"COLUMNS": "200"},
     )  # fmt: skip
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while time.monotonic() < deadline and not list(tmp_path.glob(".growth.zarr*/matrix/.c*")):
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=100)
+        _, errors = process.communicate(timeout=600)
     finally:
         process.kill()
     assert process.returncode == 130
