@@ -58,7 +58,7 @@ def test_two_workers_of_ray_train_get_the_shards_of_two_processes(tmp_path):
         start_new_session=True,
     ) as child:
         try:
-            said, _ = child.communicate(timeout=200)
+            said, _ = child.communicate(timeout=280)
         except BaseException:
             os.killpg(child.pid, signal.SIGKILL)
             raise
@@ -90,5 +90,5 @@ def planned(last, epoch):
 
 def test_outside_a_worker_of_ray_train_a_shard_is_refused_in_one_line():
     code = "import rowlock.ray; rowlock.ray.shard()"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=280, check=False)
     assert "ConfigError: rowlock.ray.shard() is for a worker: call it inside the function" in found.stderr

@@ -47,7 +47,7 @@ def test_an_arrow_file_that_claims_more_rows_than_it_has_is_an_error_and_no_cras
         "    print(type(error).__name__)\n"
     )
     arguments = [sys.executable, "-c", program, str(path), str(tmp_path / "out.zarr")]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr[-500:]
     assert done.stdout.strip() in {"SourceError", "ConfigError"}
     assert not (tmp_path / "out.zarr").exists()
@@ -235,9 +235,10 @@ def test_packing_a_store_closes_what_it_opened_and_nothing_else(tmp_path):
         assert mine[[3]].tolist() == [[6, 7]]
     source = open_source(tmp_path / "a.zarr")
     assert sum(len(block) for _, block in source.blocks()) == 10
-    assert "a.zarr" in Path("/proc/self/maps").read_text()
+    path = str(tmp_path / "a.zarr")
+    assert path in Path("/proc/self/maps").read_text()
     source.close()
-    assert "a.zarr" not in Path("/proc/self/maps").read_text()
+    assert path not in Path("/proc/self/maps").read_text()
 
 
 @pytest.mark.parametrize("overwrite", [False, True])

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pandas as pd
@@ -84,9 +85,11 @@ def test_readers_are_right_while_a_writer_appends(path, layout):
     store = FeatureStore.create(path, num_columns=3, keys="text", layout=layout, shard_bytes=12 * 40)
     store.append(numbered(0, 5), keys_of("text", 0, 5))
     stop, faults, opened = threading.Event(), [], []
+    all_read = threading.Barrier(4)
 
-    def read():
-        rng = np.random.default_rng()
+    def read(seed):
+        rng = np.random.default_rng(seed)
+        all_read.wait(60)
         while not stop.is_set():
             reader = FeatureStore.open(path)
             opened.append(reader.num_rows)
@@ -96,11 +99,14 @@ def test_readers_are_right_while_a_writer_appends(path, layout):
             if reader.find(Keys.of([f"k{r}" for r in rows], "q")).tolist() != rows.tolist():
                 faults.append("keys")
 
-    threads = [threading.Thread(target=read) for _ in range(3)]
+    threads = [threading.Thread(target=read, args=(seed,)) for seed in range(3)]
     for thread in threads:
         thread.start()
+    all_read.wait(60)
     for start in range(5, 120, 5):
         store.append(numbered(start, start + 5), keys_of("text", start, start + 5))
+    while not opened and any(thread.is_alive() for thread in threads):
+        time.sleep(0.01)
     stop.set()
     for thread in threads:
         thread.join()

@@ -119,6 +119,6 @@ with rl.Engine(num_threads=1, prefetch=3) as engine:
         assert batch.inputs["x"].shape == (8, 24)
 print(made, len({kernel}.signatures))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=280)
     made, after = map(int, done.stdout.split())
     assert made == after > 0

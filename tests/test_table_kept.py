@@ -268,7 +268,7 @@ def test_several_processes_make_a_join_once_and_all_are_right(table, store):
                          env=environment)
         for _ in range(3)
     ]  # fmt: skip
-    found = [process.communicate(timeout=120)[0] for process in processes]
+    found = [process.communicate(timeout=280)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0]
     assert len({json.dumps(json.loads(one), sort_keys=True) for one in found}) == 1
     assert len(kept_files(table)) == 3

@@ -632,7 +632,7 @@ def command(data, out, *more):
 
 @pytest.mark.slow
 def test_a_run_that_is_stopped_and_killed_ends_as_if_nothing_had_happened(data, tmp_path, time_limit):
-    more = ["--epochs", "7", "--patience", "0", "--batch-size", "6"]
+    more = ["--epochs", "12", "--patience", "0", "--batch-size", "6"]  # enough to be there when it is killed
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
 
     def until(process, out, lines):
@@ -647,7 +647,7 @@ def test_a_run_that_is_stopped_and_killed_ends_as_if_nothing_had_happened(data, 
         told = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "env": environment}
         return subprocess.Popen(command(data, out, *more), **told)
 
-    with time_limit(240):
+    with time_limit(290):
         out = tmp_path / "killed"
         first = start(out)
         until(first, out, 2)
