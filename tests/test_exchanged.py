@@ -184,7 +184,7 @@ def test_a_column_that_holds_something_else_is_told(table, photos):
     assert code == 1
     (finding,) = findings(report, "no-digest")
     assert (finding["count"], finding["examples"][0]["key"]) == (NUM_ROWS, "cat.1")
-    assert "rowlock table FOLDER OUT --hash makes such a column" in finding["advice"]
+    assert "as rowlock table FOLDER OUT --hash writes them" in finding["advice"]
     assert findings(report, "missing")
     done = run("look", table, *WORDS, "--verify", "-o", table.parent / "s.png")
     assert done.exit_code == 2
@@ -215,7 +215,7 @@ def test_other_digests_are_other_data_and_to_begin_or_end_comparing_is_not(table
         state = before.batches(4).state_dict()
         with pytest.raises(StateError, match="image"):
             now.batches(4).load_state_dict(state)
-    assert told == "the digests of the pictures in column 'path' (image) have changed, so they are other files"
+    assert told == "the digests of the pictures in column 'path' (image) have changed, so the files may be others"
 
 
 def test_a_model_without_the_pictures_of_a_run_has_nothing_to_verify():

@@ -134,3 +134,35 @@ def test_predictions_verify_as_the_training_did_without_being_told(table, tmp_pa
     run(*bare, "--no-verify")
     again = run("train", "--config", out / "run.toml", "--out", tmp_path / "again", code=1)
     assert "key 'cat.5'" in again
+
+
+def keys_of(split, part):
+    return split[split["part"] == part]["key"].tolist()
+
+
+def test_masked_rows_of_every_part_are_listed_once_and_told_and_reported(table, tmp_path):
+    out, photos = tmp_path / "run", tmp_path / "photos"
+    more = ["--split", "0.6,0.2,0.2", "--on-error", "mask", "--max-bad", "0.5"]
+    run(*words(table, tmp_path / "before", *more))
+    split = pd.read_parquet(tmp_path / "before" / "split.parquet")
+    lost = {part: keys_of(split, part)[0] for part in ("train", "valid", "test")}
+    for key in lost.values():
+        exchange(photos / f"{key}.bmp")
+    frame = pd.read_parquet(table)
+    frame.assign(number=range(NUM_ROWS)).to_parquet(tmp_path / "t2.parquet")
+    said = run(*words(tmp_path / "t2.parquet", out, *more, "--root", photos, "--columns", "number", "--ablate"))
+    bad = [json.loads(line) for line in (out / "bad-rows.jsonl").read_text().splitlines()]
+    assert sorted(one["key"] for one in bad) == sorted(lost.values())
+    assert {one["key"]: one["row"] for one in bad} == {key: frame["key"].tolist().index(key) for key in lost.values()}
+    assert not list(out.glob(".partial*"))
+    assert "3 of all rows could not be read, and do not count" in said
+    assert all(f"key '{key}'" in said for key in lost.values())
+    assert "1 row could not be read and so not measured" in said
+    assert "columns alone: measured on rows that merged could not read" in said
+    assert "3 of all rows could not be read" in run("train", "--config", out / "run.toml")
+
+    told = run("report", out, "-o", tmp_path / "r.html")
+    assert "1 of 4 test rows cannot be read, and count nowhere here. The first: key " + repr(lost["test"]) in told
+    assert lost["train"] in (tmp_path / "r.html").read_text()
+    told = run("report", tmp_path / "before", "-o", tmp_path / "r2.html", "--no-verify")
+    assert "cannot be read" not in told

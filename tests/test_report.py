@@ -269,7 +269,8 @@ def test_rows_that_are_gone_or_cannot_be_read_are_counted_and_listed(merged):
     fewer = frame[~frame["object_id"].isin(keys[:3])].copy()
     fewer.loc[fewer["object_id"] == keys[4], "imgpath"] = "gone.png"
     found = report(out, fewer)
-    assert "had 40 rows, and 37 of them" in found.notes[0]
+    assert f"1 of 37 test rows cannot be read, and count nowhere here. The first: key {keys[4]!r}" in found.notes[0]
+    assert "had 40 rows, and 37 of them" in found.notes[1]
     (unread,) = found.to_dict()["unreadable"]
     assert unread == {"key": keys[4], "part": "test", "path": "gone.png", "reason": "there is no such file"}
     assert "there is no such file" in found.html

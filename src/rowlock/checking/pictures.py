@@ -9,6 +9,7 @@ import numpy as np
 
 from rowlock.checking.report import Example, Finding, amount
 from rowlock.checking.subject import NUM_EXAMPLES
+from rowlock.pictures.digests import DIGEST_FORMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -60,7 +61,7 @@ def no_digest(subject: Subject) -> Iterator[Finding]:
                 f"{amount(len(places), 'picture has', 'pictures have')} no digest that is known",
                 len(places),
                 naming.input,
-                "rl.hash_pictures(paths) makes such a column",
+                f"a digest is {DIGEST_FORMS}, as rl.hash_pictures(paths) writes them",
                 tuple(_example(subject, naming, place, "") for place in places[:NUM_EXAMPLES]),
             )
 

@@ -48,6 +48,13 @@ def report(
         list[str] | None, typer.Option(metavar="NAME=STORE", help="Where a store is now; repeatable.")
     ] = None,
     root: Annotated[str | None, typer.Option(metavar="DIR|URL", help=_ROOT_HELP)] = None,
+    verify: Annotated[
+        bool | None,
+        typer.Option(
+            "--verify/--no-verify",
+            help="Compare every picture with its digest in the column COL_hash; default as in training.",
+        ),
+    ] = None,
     key_type: Annotated[
         KeyType | None, typer.Option(help="What the keys of a CSV file are; default as in training.")
     ] = None,
@@ -73,7 +80,9 @@ def report(
     frame, why_not = (None, None) if no_predict else _table(run, table, key_type)
     moved = _root(run, frame if table is not None else None, root)
     with errors.status("looking at the run"):
-        found = look_at(run, frame, features=stores_of(features), root=moved.place, explain=explain, worst=worst)
+        found = look_at(
+            run, frame, features=stores_of(features), root=moved.place, verify=verify, explain=explain, worst=worst
+        )
         found.notes.extend(said for said in (why_not, moved.said) if said)
         if page is not None:
             found.save(page, overwrite=overwrite)

@@ -70,7 +70,7 @@ class ToldOfData:
     verify: Annotated[
         bool,
         _option(
-            "--verify",
+            "--verify/--no-verify",
             text="Compare every picture with its digest, in the column COL_hash, which `rowlock table --hash` writes.",
         ),
     ] = False

@@ -11,8 +11,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from rowlock.checking.report import amount
 from rowlock.cli.terminal import console, errors
+from rowlock.cli.unreadable import tell_unreadable
 from rowlock.cli.wording import in_options
+from rowlock.training.folder import BAD_ROWS
 from rowlock.training.listener import BETTER, Listener
 
 if TYPE_CHECKING:
@@ -126,7 +129,7 @@ class TerminalListener(Listener):
             console.print("[bold]Rows by class (down) and answer (across)[/]")
             console.print(_confusion_table(metrics["classes"], confusion))
         if metrics["unreadable_rows"]:
-            self.note(f"{metrics['unreadable_rows']:,} rows could not be read and were not measured")
+            self.note(f"{amount(metrics['unreadable_rows'], 'row', 'rows')} could not be read and so not measured")
         if "ablation" in metrics:
             self.compare(metrics)
 
@@ -146,6 +149,11 @@ class TerminalListener(Listener):
             value = one["metrics"][main]
             table.add_row(escape(title), _number(value), "" if None in (own, value) else f"{own - value:+.4f}")
         console.print(table)
+        others = [
+            title for title, one in told["models"].items() if one["metrics"]["rows"] != metrics["metrics"]["rows"]
+        ]
+        if others:
+            self.note(f"{' and '.join(others)}: measured on rows that merged could not read, too, so compare with care")
         for name, adds in told["adds"].items():
             if adds is not None:
                 console.print(f"{escape(name)} adds {adds:+.4f} to what the other branches know")
@@ -155,8 +163,9 @@ class TerminalListener(Listener):
             console.print(f"[dim]of {rows:,} rows, differences below {max(chance, 1 / rows):.2f} may be chance[/]")
 
     def done(self, folder: RunFolder) -> None:
-        """Print where the run is, and how it is used."""
+        """Print which rows did not count, where the run is, and how it is used."""
         self._still()
+        tell_unreadable(folder.file(BAD_ROWS), "of all rows could not be read, and do not count")
         console.print(f"[bold]{escape(str(folder.path))}[/] holds model, history, split, spec and metrics. To use it:")
         console.print(f"  rowlock predict {escape(str(folder.path))} TABLE predictions.parquet", soft_wrap=True)
         console.print(f"  rowlock report {escape(str(folder.path))}", soft_wrap=True)

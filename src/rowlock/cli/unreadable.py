@@ -15,7 +15,7 @@ from rowlock.store.disk.files import write_bytes
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["check_list", "list_unreadable"]
+__all__ = ["check_list", "list_unreadable", "tell_unreadable"]
 
 _SHOWN: Final = 5
 
@@ -36,9 +36,16 @@ def list_unreadable(written: Path, path: Path) -> None:
     if not written.exists():
         path.unlink(missing_ok=True)
         return
-    rows = bad_rows_of(written)
     write_bytes(path, written.read_bytes())
-    errors.print(f"[yellow]note[/]: {len(rows):,} of them could not be read; their predictions are empty:")
+    tell_unreadable(path, "of them could not be read; their predictions are empty")
+
+
+def tell_unreadable(path: Path, what: str) -> None:
+    """Show the first rows of a list, where there is one, and say where all of them are."""
+    if not path.exists():
+        return
+    rows = bad_rows_of(path)
+    errors.print(f"[yellow]note[/]: {len(rows):,} {what}:")
     for row in rows[:_SHOWN]:
         errors.print(f"  {escape(_told(row))}", soft_wrap=True)
     more = f"{len(rows) - _SHOWN:,} more; " if len(rows) > _SHOWN else ""

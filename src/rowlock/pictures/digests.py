@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
     from rowlock.arrays import Int64Array
 
-__all__ = ["ALGORITHMS", "DigestColumn", "check_digest", "digest_like", "digest_of_bytes", "known_digests"]
+__all__ = [
+    "ALGORITHMS",
+    "DIGEST_FORMS",
+    "DigestColumn",
+    "check_digest",
+    "digest_like",
+    "digest_of_bytes",
+    "known_digests",
+]
 
 ALGORITHMS: dict[str, tuple[Callable[..., Any], int]] = {
     "blake2b-128": (functools.partial(hashlib.blake2b, digest_size=16), 32),
@@ -27,6 +35,8 @@ ALGORITHMS: dict[str, tuple[Callable[..., Any], int]] = {
     "md5": (functools.partial(hashlib.md5, usedforsecurity=False), 32),
 }
 """Name: what makes the digest, and its length in hexadecimal digits."""
+
+DIGEST_FORMS = "blake2b-128:, sha256: or md5: and the hexadecimal digits"
 
 _PATTERN = "^(?:" + "|".join(f"{name}:[0-9a-fA-F]{{{length}}}" for name, (_, length) in ALGORITHMS.items()) + ")$"
 
@@ -95,8 +105,7 @@ class DigestColumn:
             first = self._column.take(wrong[:1])[0].decode(errors="replace")
             raise ConfigError(
                 f"{listed(self._column.rows_of(wrong))} of column {name!r} hold no digest that is known: the first is"
-                f" {first!r}. Write blake2b-128:, sha256: or md5: and the hexadecimal digits; rl.hash_pictures(paths)"
-                " makes such a column."
+                f" {first!r}. Write {DIGEST_FORMS}; rl.hash_pictures(paths) makes such a column."
             )
         if most is not None:
             others = np.flatnonzero(self._column.list_lengths != paths.list_lengths)

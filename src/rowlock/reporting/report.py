@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
+    from rowlock.reporting.mistakes import Unreadable
     from rowlock.reporting.tested import Tested
     from rowlock.training import Run
 
@@ -82,6 +83,7 @@ def report(
     *,
     features: Mapping[str, str] | None = None,
     root: str | None = None,
+    verify: bool | None = None,
     explain: bool = False,
     worst: int = 24,
 ) -> Report:
@@ -100,6 +102,8 @@ def report(
         Where stores are now, by the input's name.
     root : str, optional
         Folder that relative paths start from, if another one.
+    verify : bool, optional
+        Compare every picture with its digest, a column of the table; by default as in training.
     explain : bool
         Measure too what the model looks at, as `Run.explain`.
     worst : int
@@ -120,7 +124,7 @@ def report(
     kept = read_kept(run)
     found = Findings(kept, notes=list(kept.notes))
     if frame is not None and kept.metrics is not None and kept.spec is not None:
-        _test(found, frame, dict(features or {}), root, explain=explain, most=worst)
+        _test(found, frame, dict(features or {}), root, verify=verify, explain=explain, most=worst)
     return Report(found)
 
 
@@ -137,25 +141,34 @@ def check_page(path: Path, *, overwrite: bool) -> None:
         raise ConfigError(f"there is no folder {path.absolute().parent} to write {path.name} into")
 
 
-def _test(found: Findings, frame: Any, features: dict[str, str], root: str | None, *, explain: bool, most: int) -> None:
+def _test(
+    found: Findings,
+    frame: Any,
+    features: dict[str, str],
+    root: str | None,
+    *,
+    verify: bool | None,
+    explain: bool,
+    most: int,
+) -> None:
     """Add what the model says of the tested rows; what fails becomes a note, and the rest is still told."""
     from rowlock.reporting.tested import test_again  # noqa: PLC0415 - a page of the folder alone needs no framework
     from rowlock.training import Run  # noqa: PLC0415 - a page of the folder alone needs no framework
 
     try:
         run = Run.open(found.kept.folder.path)
-        found.tested = test_again(run, frame, features=features, root=root)
+        found.tested = test_again(run, frame, features=features, root=root, verify=verify)
     except (RowlockError, OSError) as error:
         found.notes.append(
             f"The rows could not be predicted again, so what needs them is left out, and the numbers of the run stand"
             f" as it kept them. {type(error).__name__}: {error}"
         )
         return
+    _look(found, found.tested, most)
     found.notes += _changes(found.tested, found.metrics)
     found.notes += _changed(run, found, frame, features, root)
-    _look(found, found.tested, most)
     if explain:
-        _explain(found, run, found.tested, features, root)
+        _explain(found, run, found.tested, features, root, verify=verify)
 
 
 def _changed(run: Run, found: Findings, frame: Any, features: dict[str, str], root: str | None) -> list[str]:
@@ -174,16 +187,35 @@ def _look(found: Findings, tested: Tested, most: int) -> None:
     try:
         found.mistakes, found.num_mistakes = worst(tested, most)
         found.unreadable = unreadable(tested)
+        found.notes += _lost(tested, found.unreadable)
     except (RowlockError, OSError) as error:
         found.notes.append(f"The worst mistakes cannot be shown. {type(error).__name__}: {error}")
 
 
-def _explain(found: Findings, run: Run, tested: Tested, features: dict[str, str], root: str | None) -> None:
+def _lost(tested: Tested, unreadable: list[Unreadable]) -> list[str]:
+    """Return in words that rows cannot be read, with the first of them."""
+    if not unreadable:
+        return []
+    first = unreadable[0]
+    where = f", {first.path}" if first.path else ""
+    lost = f"{int((~tested.known).sum()):,} of {len(tested.known):,} {tested.part} rows"
+    return [f"{lost} cannot be read, and count nowhere here. The first: key {first.key!r}{where}: {first.reason}."]
+
+
+def _explain(
+    found: Findings,
+    run: Run,
+    tested: Tested,
+    features: dict[str, str],
+    root: str | None,
+    *,
+    verify: bool | None,
+) -> None:
     import pyarrow as pa  # noqa: PLC0415 - only here
 
     try:
         rows = tested.table.filter(pa.array(tested.known))
-        found.explanation = run.explain(rows, features=features, root=root, unknown="zeros")
+        found.explanation = run.explain(rows, features=features, root=root, unknown="zeros", verify=verify)
     except (RowlockError, OSError) as error:
         found.notes.append(f"What the model looks at could not be measured. {type(error).__name__}: {error}")
 

@@ -89,7 +89,7 @@ class Tested:
         ]
 
 
-def test_again(run: Run, frame: Any, *, features: Mapping[str, str], root: str | None) -> Tested:
+def test_again(run: Run, frame: Any, *, features: Mapping[str, str], root: str | None, verify: bool | None) -> Tested:
     """Predict the part of a table that a run was measured on.
 
     Parameters
@@ -97,7 +97,7 @@ def test_again(run: Run, frame: Any, *, features: Mapping[str, str], root: str |
     run : Run
     frame : pandas.DataFrame, polars.DataFrame, pyarrow.Table, ...
         The table of the training.
-    features, root
+    features, root, verify
         As in `Run.predict`.
 
     Raises
@@ -107,7 +107,9 @@ def test_again(run: Run, frame: Any, *, features: Mapping[str, str], root: str |
     RowlockError
         Nothing can be read.
     """
-    spec = run.spec.with_places(features, root, "zeros")  # as in the training: it may be rare, and of this part alone
+    spec = run.spec.with_places(
+        features, root, "zeros", verify
+    )  # as in the training: it may be rare, and of this part alone
     part = run.metrics["measured_on"]
     table, num_expected = _rows_of(run, arrow_table(frame, spec.key), part)
     require_fit(spec, table, with_target=True)

@@ -70,7 +70,7 @@ def _pictures(was: str, now: str, column: str) -> str:
         return f"the paths in {column} have changed"
     if was.partition(":hash=")[0] != now.partition(":hash=")[0]:
         return f"how pictures are made of {column} has changed"
-    return f"the digests of the pictures in {column} have changed, so they are other files"
+    return f"the digests of the pictures in {column} have changed, so the files may be others"
 
 
 def _rows(was: str, now: str) -> str:

@@ -90,7 +90,7 @@ def _images(spec: Spec, told: Mapping[str, Any], table: pa.Table) -> Iterator[st
     if hashes and hashes not in table.column_names:
         yield (
             f"the table has no column {hashes!r}, the digests that its pictures are compared with ({HOW_TO_HASH};"
-            " rowlock predict --no-verify goes without)"
+            " --no-verify goes without, in Python verify=False)"
         )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 import rowlock.keras
 from rowlock.training import folder as names
+from rowlock.training.bad_lists import add_to_list
 from rowlock.training.data import Prepared, truth_of
 from rowlock.training.history import History, InterruptStop
 from rowlock.training.listener import BranchFacts, Listener, Summary
@@ -64,6 +65,8 @@ def fit(folder: RunFolder, config: Config, prepared: Prepared, listener: Listene
                 resume=resume,
                 verbose=0,
             )
+        if checked is not None:
+            add_to_list(folder.file(names.BAD_ROWS), checked.bad_rows)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_told(folder, history)) from None
     finally:

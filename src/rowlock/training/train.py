@@ -10,7 +10,9 @@ import numpy as np
 
 import rowlock as rl
 from rowlock.backend import load
+from rowlock.bad_rows import bad_rows_of
 from rowlock.training import folder as names
+from rowlock.training.bad_lists import add_to_list
 from rowlock.training.baseline import no_better
 from rowlock.training.data import Prepared, arrow_table, check_options, prepare, truth_of
 from rowlock.training.folder import RunFolder, read_metrics
@@ -132,7 +134,7 @@ def _trained(folder: RunFolder, config: Config, prepared: Prepared, listener: Li
     folder.write_json(names.SPEC, spec.to_dict())
     _write_split(folder, prepared, config)
     model = fit(folder, config, prepared, listener, backend)
-    metrics = _measured(model, config, prepared, spec)
+    metrics = _measured(folder, model, config, prepared, spec)
     _save(model, folder)
     folder.write_json(names.METRICS, metrics)
     folder.file(names.STATE).unlink(missing_ok=True)
@@ -142,11 +144,20 @@ def _trained(folder: RunFolder, config: Config, prepared: Prepared, listener: Li
     return Run.open(folder.path, model=model)
 
 
-def _measured(model: Any, config: Config, prepared: Prepared, spec: Spec) -> dict[str, Any]:
-    """Return the metrics of the test rows, or of validation where there are none, or of training."""
+def _measured(folder: RunFolder, model: Any, config: Config, prepared: Prepared, spec: Spec) -> dict[str, Any]:
+    """Return the metrics of the test rows, or of validation where there are none, or of training.
+
+    Rows that cannot be read go into the run's list.
+    """
     on = next(part for part in ("test", "valid", "train") if part in prepared.parts)
     part = prepared.parts[on]
-    predicted = predicted_by(model, part, spec, batch_size=config.batch_size, on_error=config.on_error)
+    met = folder.file(f".partial-{names.BAD_ROWS}")
+    predicted = predicted_by(
+        model, part, spec, batch_size=config.batch_size, on_error=config.on_error, bad_rows_file=met
+    )
+    if met.exists():
+        add_to_list(folder.file(names.BAD_ROWS), bad_rows_of(met))
+        met.unlink()
     known = ~np.isnan(predicted).any(axis=1)
     target = prepared.target
     values = measure(target, truth_of(part, target)[known], predicted[known])
