@@ -111,8 +111,9 @@ def test_the_list_says_where_and_why_and_is_a_file_too(tmp_path):
 
 def test_more_than_max_bad_ends_the_run_and_names_the_cure():
     loader = make(200, {5, 50, 51}).batches(10, shuffle=False, on_error="mask")
-    with pytest.raises(TooManyBadRowsError, match=r"3 of the first 60 rows.*max_bad=0.01.*data.without"):
+    with pytest.raises(TooManyBadRowsError, match=r"3 of the first 60 rows.*max_bad=0.01.*data.without") as caught:
         list(loader)
+    assert "; the last: key 'r51', file-51: it is broken. " in str(caught.value)
     assert [entry.row for entry in loader.bad_rows] == [5, 50, 51]
     few = make(200, {5, 50}).batches(10, shuffle=False, on_error="mask")
     assert len(list(few)) == 20

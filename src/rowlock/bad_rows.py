@@ -52,6 +52,12 @@ class BadRow:
     epoch: int
     step: int
 
+    def __str__(self) -> str:
+        """Return who it is, where, and why."""
+        who = f"row {self.row}" if self.key is None else f"key {self.key!r}"
+        where = "" if self.path is None else f", {self.path}"
+        return f"{who}{where}: {self.reason}"
+
     @classmethod
     def of(cls, error: RowError, epoch: int, step: int) -> BadRow:
         """Return the entry for an error that names its row."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.markup import escape
 
-from rowlock.bad_rows import BadRow, bad_rows_of
+from rowlock.bad_rows import bad_rows_of
 from rowlock.cli.terminal import errors
 from rowlock.cli.wording import in_options
 from rowlock.errors import ConfigError
@@ -47,12 +47,6 @@ def tell_unreadable(path: Path, what: str) -> None:
     rows = bad_rows_of(path)
     errors.print(f"[yellow]note[/]: {len(rows):,} {what}:")
     for row in rows[:_SHOWN]:
-        errors.print(f"  {escape(_told(row))}", soft_wrap=True)
+        errors.print(f"  {escape(in_options(str(row)))}", soft_wrap=True)
     more = f"{len(rows) - _SHOWN:,} more; " if len(rows) > _SHOWN else ""
     errors.print(f"  {more}all of them: {escape(str(path))}", soft_wrap=True)
-
-
-def _told(row: BadRow) -> str:
-    who = f"row {row.row}" if row.key is None else f"key {row.key!r}"
-    where = "" if row.path is None else f", {row.path}"
-    return f"{who}{where}: {in_options(row.reason)}"

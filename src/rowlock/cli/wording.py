@@ -30,6 +30,8 @@ WORDS: Final = (
     ('or train with on_error="mask"', "or rowlock train --on-error mask"),
     ("max_bad=<share>", "--max-bad <share>"),
     ("raise max_bad", "raise --max-bad"),
+    ("loader.bad_rows lists them. Mend the files, leave the rows out with data.without(loader.bad_rows)",
+     "bad-rows.jsonl in the run's folder lists them. Mend the files, leave the rows out of the table"),
     ("rl.Dataset(..., key=<column>)", "--key <column>"),
     ("rl.Features(<store>, key=<column>)", "--join NAME=<column>"),
     ('Read the table with dtype={"object_id": str} (the name of its key column)',

@@ -173,6 +173,5 @@ def _not_text(series: Any, name: str, what: str) -> ConfigError:
             f"column {name!r} must hold {what} as text; it is {series.dtype}, its first value {first!r}. For several"
             " pictures a row, give num_images= and lists of text or of path objects."
         )
-    return ConfigError(
-        f"column {name!r} must hold {what} as text or path objects; it is {series.dtype}, its first value {first!r}."
-    )
+    form = "text or path objects" if what == "paths" else "text"
+    return ConfigError(f"column {name!r} must hold {what} as {form}; it is {series.dtype}, its first value {first!r}.")
