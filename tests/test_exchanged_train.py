@@ -163,6 +163,12 @@ def test_masked_rows_of_every_part_are_listed_once_and_told_and_reported(table, 
 
     told = run("report", out, "-o", tmp_path / "r.html")
     assert "1 of 4 test rows cannot be read, and count nowhere here. The first: key " + repr(lost["test"]) in told
-    assert lost["train"] in (tmp_path / "r.html").read_text()
+    page = (tmp_path / "r.html").read_text()
+    listed = page[page.index('id="bad-rows"') :]
+    assert all(listed.count(f">{key}<") == 1 for key in lost.values())
+    assert all(part in listed for part in ("training, epoch 1", "validation", "test"))
+    told = run("report", out, "--json")
+    found = json.loads(told[told.index("{") : told.rindex("}") + 1])
+    assert {row["part"]: row["key"] for row in found["bad_rows"]} == lost
     told = run("report", tmp_path / "before", "-o", tmp_path / "r2.html", "--no-verify")
     assert "cannot be read" not in told

@@ -157,7 +157,7 @@ def test_what_the_run_kept_is_told_as_it_is(merged):
     assert values["best_epoch"] == history["epoch"][history["val_data_loss"].idxmin()]
     waited = (history["seconds"] * history["wait_share"]).sum()
     assert values["waiting"]["waited_seconds"] == pytest.approx(waited)
-    assert [row["key"] for row in values["bad_rows"]] == ["a0011"]
+    assert [(row["key"], row["part"]) for row in values["bad_rows"]] == [("a0011", "train")]
     assert values["notes"] == []
 
 

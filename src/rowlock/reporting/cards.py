@@ -110,14 +110,16 @@ def _unreadable(found: Findings) -> str:
     rows: list[tuple[Any, ...]] = [
         (one.key, PARTS_IN_WORDS.get(one.part, one.part), one.reason, one.path) for one in found.unreadable
     ]
+    again = {one.key for one in found.unreadable}
     rows += [
         (
             "" if one.key is None else one.key,
-            f"training, epoch {one.epoch + 1}",
+            f"training, epoch {one.epoch + 1}" if part == "train" else PARTS_IN_WORDS.get(part, ""),
             f"{one.stage}: {one.reason}",
             one.path or "",
         )
-        for one in found.kept.bad_rows
+        for one, part in zip(found.kept.bad_rows, found.kept.bad_parts, strict=True)
+        if str(one.key) not in again
     ]
     if not rows:
         return ""

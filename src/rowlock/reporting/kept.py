@@ -51,7 +51,9 @@ class Kept:
     parts : dict of str to int
         Rows of each part of the split.
     bad_rows : list of BadRow
-        Of training, where it masked them.
+        Those that did not count, where they were masked.
+    bad_parts : list of str
+        The part of each of them; empty where the split does not tell.
     others : dict of str to list of dict
         Histories of the ablation's models, by their titles.
     notes : list of str
@@ -66,6 +68,7 @@ class Kept:
     history: list[dict[str, float]] = field(default_factory=list)
     parts: dict[str, int] = field(default_factory=dict)
     bad_rows: list[BadRow] = field(default_factory=list)
+    bad_parts: list[str] = field(default_factory=list)
     others: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -118,6 +121,8 @@ def read_kept(path: str | os.PathLike[str]) -> Kept:
     kept.parts = _tried(kept, names.SPLIT, lambda: _parts(folder)) or {}
     if folder.file(names.BAD_ROWS).exists():
         kept.bad_rows = _tried(kept, names.BAD_ROWS, lambda: bad_rows_of(folder.file(names.BAD_ROWS))) or []
+        none_told = [""] * len(kept.bad_rows)
+        kept.bad_parts = _tried(kept, names.SPLIT, lambda: _parts_of(folder, kept.bad_rows)) or none_told
     if folder.is_complete:
         kept.metrics = _tried(kept, names.METRICS, lambda: read_metrics(folder.file(names.METRICS)))
         kept.others = _others(kept)
@@ -147,6 +152,20 @@ def _parts(folder: RunFolder) -> dict[str, int]:
     counts = compute.value_counts(parquet.read_table(folder.file(names.SPLIT), columns=["part"]).column("part"))
     found = {entry["values"]: int(entry["counts"]) for entry in counts.to_pylist()}
     return {part: found[part] for part in PARTS if part in found}
+
+
+def _parts_of(folder: RunFolder, rows: list[BadRow]) -> list[str]:
+    """Return the part of each row; empty where rows of its key are in several."""
+    import pyarrow as pa  # noqa: PLC0415 - loaded on use
+    from pyarrow import compute, parquet  # noqa: PLC0415 - loaded on use
+
+    split = parquet.read_table(folder.file(names.SPLIT))
+    keys = [row.row if row.key is None else row.key for row in rows]
+    named = split.filter(compute.is_in(split.column(0), value_set=pa.array(keys, split.column(0).type)))
+    parts: dict[Any, set[str]] = {}
+    for key, part in zip(named.column(0).to_pylist(), named.column("part").to_pylist(), strict=True):
+        parts.setdefault(key, set()).add(part)
+    return [min(parts[key]) if len(parts.get(key, ())) == 1 else "" for key in keys]
 
 
 def _others(kept: Kept) -> dict[str, list[dict[str, float]]]:

@@ -46,7 +46,7 @@ def values_of(found: Findings) -> dict[str, Any]:
             for one in found.mistakes
         ],
         "unreadable": [asdict(one) for one in found.unreadable],
-        "bad_rows": [asdict(one) for one in kept.bad_rows],
+        "bad_rows": [asdict(one) | {"part": part} for one, part in zip(kept.bad_rows, kept.bad_parts, strict=True)],
     }
     return {name: _plain(value) for name, value in content.items()}
 
