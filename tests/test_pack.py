@@ -346,10 +346,11 @@ PACKER = """
 
 WAITING = """
     def wait():
-        import signal
+        import os, signal
         note = signal.getsignal(signal.SIGINT)
-        signal.signal(signal.SIGINT, lambda *given: (note(*given), print("noted", flush=True)))
-        print("waiting", flush=True)
+        # not print: the signal may come while that is writing "waiting"
+        signal.signal(signal.SIGINT, lambda *given: (note(*given), os.write(1, b"noted\\n")))
+        os.write(1, b"waiting\\n")
         time.sleep(600)
 """
 
