@@ -134,16 +134,10 @@ def test_importing_rowlock_loads_no_framework_and_no_compiler():
     assert found.stdout.strip() == "[]"
 
 
-def seconds_to_import(name):
-    code = f"import time; t = time.process_time(); import {name}; print(time.process_time() - t)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return float(done.stdout)
-
-
-def test_importing_rowlock_takes_less_than_half_a_second_of_processor_time_where_numpy_takes_a_tenth():
-    ours, numpys = [], []
-    while len(ours) < 4 or (min(ours) >= 0.5 and len(ours) < 12):  # others use the same caches of the processor
-        ours.append(seconds_to_import("rowlock"))
-        numpys.append(seconds_to_import("numpy"))
-    slowness = max(1.0, min(numpys) / 0.1)
-    assert min(ours) < 0.5 * slowness, (ours, numpys)
+def test_importing_rowlock_takes_less_than_half_a_second_of_processor_time():
+    code = "import time; t = time.process_time(); import rowlock; print(time.process_time() - t)"
+    seconds = []
+    while min(seconds, default=1.0) >= 0.5 and len(seconds) < 12:  # others use the same caches of the processor
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        seconds.append(float(done.stdout))
+    assert min(seconds) < 0.5, seconds

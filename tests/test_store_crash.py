@@ -27,9 +27,6 @@ NUM_COLUMNS = 50
 TEN_ROWS = {"raw": 10 * 4 * NUM_COLUMNS, "csr": 10 * 4 * 17, "packed": 1000, "auto": 1000}
 """About as many bytes of a shard; a store without rows has yet to choose its layout."""
 
-MOST_SECONDS = 180
-"""Enough for a hundred kills where the disk is not very slow; there it is as many as there is time for."""
-
 every_layout = pytest.mark.parametrize("layout", TEN_ROWS)
 
 
@@ -77,11 +74,7 @@ def kill_again_and_again(path, layout, num_kills, seed):
     FeatureStore.create(path, num_columns=NUM_COLUMNS, keys="text", layout=layout, shard_bytes=30 * TEN_ROWS[layout])
     acknowledged = 0
     in_the_middle = 0
-    deadline = time.monotonic() + MOST_SECONDS
-    for kill in range(num_kills):
-        if time.monotonic() > deadline:
-            num_kills = kill
-            break
+    for _ in range(num_kills):
         read_end, write_end = os.pipe()
         child = os.fork()
         if child == 0:
@@ -108,7 +101,7 @@ def run_kills(path, layout, num_kills):
         capture_output=True,
         text=True,
         check=False,
-        timeout=280,
+        timeout=800,
     )
     assert done.returncode == 0, f"seed {seed}: {done.stderr[-3000:]}"
     return json.loads(done.stdout)
@@ -117,7 +110,7 @@ def run_kills(path, layout, num_kills):
 @every_layout
 def test_killed_writers_lose_no_acknowledged_row_and_the_next_one_goes_on(tmp_path, layout):
     figures = run_kills(tmp_path / "s.zarr", layout, 10)
-    assert figures["kills"] > 0
+    assert figures["kills"] == 10
     assert figures["rows"] > 0
 
 
@@ -125,7 +118,7 @@ def test_killed_writers_lose_no_acknowledged_row_and_the_next_one_goes_on(tmp_pa
 @every_layout
 def test_a_hundred_killed_writers_lose_no_acknowledged_row(tmp_path, layout):
     figures = run_kills(tmp_path / "s.zarr", layout, 100)
-    assert figures["in_the_middle"] > figures["kills"] / 10
+    assert figures["in_the_middle"] > 10
 
 
 # --- every call -------------------------------------------------------------------------------------------
