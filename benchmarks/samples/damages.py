@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def cuts(data: bytes, other: bytes, number: int) -> Iterator[bytes]:  # noqa: ARG001 - all are called alike; `mixed` needs it
+def cuts(data: bytes, _other: bytes, number: int) -> Iterator[bytes]:
     """Cut off everywhere, and at each of the last twelve bytes."""
     points = {*np.linspace(1, len(data) - 1, number).astype(int).tolist(), *range(len(data) - 12, len(data))}
     return (data[:point] for point in sorted(points))
 
 
-def zeroed(data: bytes, other: bytes, number: int) -> Iterator[bytes]:  # noqa: ARG001 - all are called alike; `mixed` needs it
+def zeroed(data: bytes, _other: bytes, number: int) -> Iterator[bytes]:
     """Overwrite a block with zeros: never written, a hole after a power failure."""
     return (data[:start] + bytes(stop - start) + data[stop:] for start, stop in _blocks(data, number))
 
 
-def noised(data: bytes, other: bytes, number: int) -> Iterator[bytes]:  # noqa: ARG001 - all are called alike; `mixed` needs it
+def noised(data: bytes, _other: bytes, number: int) -> Iterator[bytes]:
     """Overwrite a block with noise, as of a broken disk."""
     rng = np.random.default_rng(1)
     return (data[:start] + rng.bytes(stop - start) + data[stop:] for start, stop in _blocks(data, number))
@@ -34,7 +34,7 @@ def mixed(data: bytes, other: bytes, number: int) -> Iterator[bytes]:
     return (data[:start] + other[start:stop] + data[stop:] for start, stop in _blocks(data, number))
 
 
-def flipped(data: bytes, other: bytes, number: int) -> Iterator[bytes]:  # noqa: ARG001 - all are called alike; `mixed` needs it
+def flipped(data: bytes, _other: bytes, number: int) -> Iterator[bytes]:
     """One bit of one byte, anywhere."""
     rng = np.random.default_rng(2)
     for place, bit in zip(rng.integers(0, len(data), number), rng.integers(0, 8, number), strict=True):

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import pyarrow as pa
+from pyarrow import compute, parquet
+
 from rowlock.bad_rows import BadRow, bad_rows_of
 from rowlock.errors import ConfigError
 from rowlock.training import Spec
@@ -147,8 +150,6 @@ def _tried(kept: Kept, name: str, read: Any) -> Any:
 
 
 def _parts(folder: RunFolder) -> dict[str, int]:
-    from pyarrow import compute, parquet  # noqa: PLC0415 - loaded on use
-
     counts = compute.value_counts(parquet.read_table(folder.file(names.SPLIT), columns=["part"]).column("part"))
     found = {entry["values"]: int(entry["counts"]) for entry in counts.to_pylist()}
     return {part: found[part] for part in PARTS if part in found}
@@ -156,9 +157,6 @@ def _parts(folder: RunFolder) -> dict[str, int]:
 
 def _parts_of(folder: RunFolder, rows: list[BadRow]) -> list[str]:
     """Return the part of each row; empty where rows of its key are in several."""
-    import pyarrow as pa  # noqa: PLC0415 - loaded on use
-    from pyarrow import compute, parquet  # noqa: PLC0415 - loaded on use
-
     split = parquet.read_table(folder.file(names.SPLIT))
     keys = [row.row if row.key is None else row.key for row in rows]
     named = split.filter(compute.is_in(split.column(0), value_set=pa.array(keys, split.column(0).type)))
