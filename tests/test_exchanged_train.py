@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import tomllib
 
 import pandas as pd
@@ -154,7 +155,7 @@ def test_masked_rows_of_every_part_are_listed_once_and_told_and_reported(table, 
     bad = [json.loads(line) for line in (out / "bad-rows.jsonl").read_text().splitlines()]
     assert sorted(one["key"] for one in bad) == sorted(lost.values())
     assert {one["key"]: one["row"] for one in bad} == {key: frame["key"].tolist().index(key) for key in lost.values()}
-    assert not list(out.glob(".partial*"))
+    assert not list(out.glob(".bad-rows*"))
     assert "3 of all rows could not be read, and do not count" in said
     assert all(f"key '{key}'" in said for key in lost.values())
     assert "1 row could not be read and so not measured" in said
@@ -172,3 +173,21 @@ def test_masked_rows_of_every_part_are_listed_once_and_told_and_reported(table, 
     assert {row["part"]: row["key"] for row in found["bad_rows"]} == lost
     told = run("report", tmp_path / "before", "-o", tmp_path / "r2.html", "--no-verify")
     assert "cannot be read" not in told
+
+
+@pytest.mark.parametrize("split", ["0.5,0.25,0.25", "0.8,0.2", "1"])
+def test_a_run_that_ends_while_it_is_measured_goes_on_and_lists_each_masked_row_once(
+    table, tmp_path, monkeypatch, split
+):
+    lost = ["cat.5", "cat.7", "dog.12", "dog.4"]
+    for key in lost:
+        exchange(tmp_path / "photos" / f"{key}.bmp")
+    out = tmp_path / "run"
+    given = words(table, out, "--split", split, "--on-error", "mask", "--max-bad", "0.5")
+    with monkeypatch.context() as patched:
+        patched.setattr(sys.modules["rowlock.training.train"], "measure", lambda *_: signal.raise_signal(signal.SIGINT))
+        run(*given, code=130)
+    assert not (out / "metrics.json").exists()
+    run(*given)
+    bad = [json.loads(line)["key"] for line in (out / "bad-rows.jsonl").read_text().splitlines()]
+    assert sorted(bad) == lost

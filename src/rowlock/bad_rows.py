@@ -58,6 +58,10 @@ class BadRow:
         where = "" if self.path is None else f", {self.path}"
         return f"{who}{where}: {self.reason}"
 
+    def as_line(self) -> str:
+        """Return it as ``bad_rows_file=`` has it, in JSON without the end of the line."""
+        return json.dumps(asdict(self), ensure_ascii=True)
+
     @classmethod
     def of(cls, error: RowError, epoch: int, step: int) -> BadRow:
         """Return the entry for an error that names its row."""
@@ -247,7 +251,7 @@ class BadRows:
 
     def _list(self, entries: list[BadRow]) -> None:
         """Write down, then remember: what could not be written is met again."""
-        lines = [json.dumps(asdict(entry), ensure_ascii=True) for entry in entries]
+        lines = [entry.as_line() for entry in entries]
         if lines and self._file is not None:
             with self._file.open("a", encoding="utf-8") as stream:
                 stream.writelines(f"{line}\n" for line in lines)

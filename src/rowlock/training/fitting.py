@@ -9,7 +9,6 @@ import numpy as np
 
 import rowlock.keras
 from rowlock.training import folder as names
-from rowlock.training.bad_lists import add_to_list
 from rowlock.training.data import Prepared, truth_of
 from rowlock.training.history import History, InterruptStop
 from rowlock.training.listener import BranchFacts, Listener, Summary
@@ -34,6 +33,7 @@ def fit(folder: RunFolder, config: Config, prepared: Prepared, listener: Listene
         Ctrl-C; the checkpoint is saved, and the message says how to go on.
     """
     train, valid = prepared.train, prepared.parts.get("valid")
+    are_listed = config.on_error == "mask"
     model = build(config, prepared.target, train)
     batches = train.batches(
         min(config.batch_size, len(train)),
@@ -41,7 +41,7 @@ def fit(folder: RunFolder, config: Config, prepared: Prepared, listener: Listene
         sampling="balanced" if config.sampling == "balanced" else None,
         on_error=config.on_error,
         max_bad=config.max_bad,
-        bad_rows_file=folder.file(names.BAD_ROWS) if config.on_error == "mask" else None,
+        bad_rows_file=folder.file(names.BAD_ROWS) if are_listed else None,
     )
     compile_model(model, config, prepared.target, len(batches))
     listener.begin(_summary(folder, config, prepared, model, backend))
@@ -52,7 +52,13 @@ def fit(folder: RunFolder, config: Config, prepared: Prepared, listener: Listene
     checked = None
     if valid is not None:
         size = min(config.batch_size, len(valid))
-        checked = valid.batches(size, shuffle=False, on_error=config.on_error, max_bad=config.max_bad)
+        checked = valid.batches(
+            size,
+            shuffle=False,
+            on_error=config.on_error,
+            max_bad=config.max_bad,
+            bad_rows_file=folder.file(names.VALID_BAD_ROWS) if are_listed else None,
+        )
     try:
         with stop:
             rowlock.keras.fit(
@@ -65,8 +71,6 @@ def fit(folder: RunFolder, config: Config, prepared: Prepared, listener: Listene
                 resume=resume,
                 verbose=0,
             )
-        if checked is not None:
-            add_to_list(folder.file(names.BAD_ROWS), checked.bad_rows)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_told(folder, history)) from None
     finally:

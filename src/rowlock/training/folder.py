@@ -34,6 +34,9 @@ METRICS: Final = "metrics.json"
 CURVES: Final = "curves.png"
 STATE: Final = "checkpoint.state"
 BAD_ROWS: Final = "bad-rows.jsonl"
+VALID_BAD_ROWS: Final = ".bad-rows.valid.jsonl"
+MEASURED_BAD_ROWS: Final = ".bad-rows.measured.jsonl"
+"""Until the run is finished, and its list has them all; that of training is part of its checkpoint."""
 ABLATION: Final = "ablation"
 _LOCK: Final = ".lock"
 
@@ -190,7 +193,8 @@ class RunFolder:
 
     def _empty(self) -> None:
         """Remove what a run writes, and nothing else; what says that it is a run stays until it is replaced."""
-        for name in (METRICS, MODEL, HISTORY, SPLIT, SPEC, CURVES, STATE, BAD_ROWS):
+        bad_rows = (BAD_ROWS, VALID_BAD_ROWS, MEASURED_BAD_ROWS)
+        for name in (METRICS, MODEL, HISTORY, SPLIT, SPEC, CURVES, STATE, *bad_rows):
             self.file(name).unlink(missing_ok=True)
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self.file(ABLATION))

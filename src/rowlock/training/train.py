@@ -10,9 +10,8 @@ import numpy as np
 
 import rowlock as rl
 from rowlock.backend import load
-from rowlock.bad_rows import bad_rows_of
 from rowlock.training import folder as names
-from rowlock.training.bad_lists import add_to_list
+from rowlock.training.bad_lists import add_lists, remove_lists
 from rowlock.training.baseline import no_better
 from rowlock.training.data import Prepared, arrow_table, check_options, prepare, truth_of
 from rowlock.training.folder import RunFolder, read_metrics
@@ -138,6 +137,7 @@ def _trained(folder: RunFolder, config: Config, prepared: Prepared, listener: Li
     _save(model, folder)
     folder.write_json(names.METRICS, metrics)
     folder.file(names.STATE).unlink(missing_ok=True)
+    remove_lists(folder)
     if not config.ablate:
         _draw(folder, metrics)
     listener.end(metrics)
@@ -147,17 +147,19 @@ def _trained(folder: RunFolder, config: Config, prepared: Prepared, listener: Li
 def _measured(folder: RunFolder, model: Any, config: Config, prepared: Prepared, spec: Spec) -> dict[str, Any]:
     """Return the metrics of the test rows, or of validation where there are none, or of training.
 
-    Rows that cannot be read go into the run's list.
+    Rows that cannot be read are in the run's list then.
     """
     on = next(part for part in ("test", "valid", "train") if part in prepared.parts)
     part = prepared.parts[on]
-    met = folder.file(f".partial-{names.BAD_ROWS}")
     predicted = predicted_by(
-        model, part, spec, batch_size=config.batch_size, on_error=config.on_error, bad_rows_file=met
+        model,
+        part,
+        spec,
+        batch_size=config.batch_size,
+        on_error=config.on_error,
+        bad_rows_file=folder.file(names.MEASURED_BAD_ROWS),
     )
-    if met.exists():
-        add_to_list(folder.file(names.BAD_ROWS), bad_rows_of(met))
-        met.unlink()
+    add_lists(folder)
     known = ~np.isnan(predicted).any(axis=1)
     target = prepared.target
     values = measure(target, truth_of(part, target)[known], predicted[known])
